@@ -1,0 +1,42 @@
+//! The declared API: its paths, the kinds it serves besides functions, lists
+//! and error statuses. Shapes follow the Kubernetes API conventions.
+//!
+//! | method and path | what |
+//! |---|---|
+//! | `GET /readyz`, `/livez` | `200 ok` once requests can be served |
+//! | `GET /version` | name and version of the platform |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /apis/gapless.dev/v1/functions` | every function (all namespaces) |
+//! | `GET .../namespaces/NS/functions` | functions of a namespace |
+//! | `GET PUT DELETE .../namespaces/NS/functions/NAME` | one function; `PUT` creates or replaces it |
+//! | `POST .../namespaces/NS/functions` | creates a function, `409` if it exists |
+//! | `GET .../functions?watch=true[&fieldSelector=metadata.name=NAME]` | one [`WatchEvent`] per line: what exists, then each change |
+//! | `GET .../namespaces/NS/functions/NAME/log?tailLines=N&follow=true` | one [`LogLine`] as JSON per line |
+//! | `GET /apis/gapless.dev/v1/instances`, `.../namespaces/NS/instances` | instances, from memory |
+//! | `GET /apis/gapless.dev/v1/nodes` | nodes |
+//! | `HEAD PUT /apis/gapless.dev/v1/artifacts/sha256:HEX` | is an artifact there; store one |
+//! | `GET /apis/gapless.dev/v1/info` | [`PlatformInfo`]: the gateway's address and more |
+//!
+//! `HEAD` is answered wherever `GET` is. Every error is a [`Status`]. A write is on disk before its answer.
+
+mod kinds;
+mod status;
+
+pub use kinds::{
+    Instance, InstanceStatus, List, ListMeta, LogLine, Node, NodeStatus, ObjectMeta, PlatformInfo,
+    WatchEvent,
+};
+pub use status::{Status, StatusCause, StatusDetails};
+
+/// Where every resource path begins.
+pub const ROOT: &str = "/apis/gapless.dev/v1";
+
+/// The path of one function.
+pub fn function_path(namespace: &str, name: &str) -> String {
+    format!("{ROOT}/namespaces/{namespace}/functions/{name}")
+}
+
+/// The path of one artifact, by its digest `sha256:HEX`.
+pub fn artifact_path(digest: &str) -> String {
+    format!("{ROOT}/artifacts/{digest}")
+}

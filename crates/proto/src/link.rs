@@ -1,0 +1,126 @@
+//! The links between services: which calls each side takes. All are
+//! level-triggered and none blocks; what takes time happens after the call
+//! returns and is reported by a fact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use gapless_types::{FunctionKey, InstanceId, NodeId, Revision, RevisionName, Time};
+
+use crate::{Endpoint, InstanceFact, StartFailure, StartReport};
+
+/// How many instances of a revision a gateway wants, all told: those that serve
+/// now and those it wishes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Grows with every wish of one gateway for one revision; an older one is ignored.
+    pub seq: u64,
+    /// Instances wanted.
+    pub instances: u32,
+}
+
+/// Gateway to control.
+pub trait ControlLink: Send + Sync {
+    /// "I want this many instances of this revision."
+    fn demand(&self, revision: &RevisionName, demand: Demand);
+    /// "This instance has had no request since its keep-alive began." Control
+    /// answers with `Retiring` when it wants it back.
+    fn idle(&self, revision: &RevisionName, instance: InstanceId);
+    /// "I no longer use this instance", in answer to `Retiring`.
+    fn released(&self, revision: &RevisionName, instance: InstanceId);
+    /// "This instance is broken": it died under a request or does not answer.
+    fn broken(&self, revision: &RevisionName, instance: InstanceId, why: &str);
+}
+
+/// A function as the gateway routes it.
+#[derive(Clone, Debug)]
+pub struct FunctionRoute {
+    /// The revision that takes new requests.
+    pub revision: Arc<Revision>,
+    /// Whether it can run.
+    pub readiness: RouteReadiness,
+}
+
+/// Whether a revision can run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteReadiness {
+    /// It can.
+    Ready,
+    /// Not yet: it is being prepared. Requests wait, as long as the queue allows.
+    Preparing,
+    /// It was refused, with the sentence for people.
+    Failed(Arc<str>),
+}
+
+/// Why no further instance of a revision is started for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartsBlocked {
+    /// When control will try again.
+    pub until: Time,
+    /// What stands in the way: the last start's failure, or no room on any node.
+    pub reason: gapless_types::Reason,
+    /// A sentence for people.
+    pub message: Arc<str>,
+}
+
+/// Control to gateway.
+pub trait GatewayLink: Send + Sync {
+    /// States a function's route. Another revision replaces the former, which
+    /// finishes what it has and takes nothing new.
+    fn set_route(&self, route: FunctionRoute);
+    /// The function is no more.
+    fn remove_route(&self, function: &FunctionKey);
+    /// States one instance.
+    fn instance(&self, revision: &RevisionName, instance: InstanceId, fact: InstanceFact);
+    /// States whether starts are blocked (crash-loop back-off, no capacity).
+    fn starts_blocked(&self, revision: &RevisionName, blocked: Option<StartsBlocked>);
+}
+
+/// Control asks a node for an instance. Asking twice is asking once.
+#[derive(Clone, Debug)]
+pub struct StartInstance {
+    /// The instance to be.
+    pub instance: InstanceId,
+    /// What it runs.
+    pub revision: Arc<Revision>,
+    /// When the start was decided, for the `place` phase.
+    pub asked_at: Time,
+}
+
+/// Control to node.
+pub trait NodeLink: Send + Sync {
+    /// The node's name.
+    fn id(&self) -> &NodeId;
+    /// Makes a revision runnable on this node (fetch, compile, check), once, at deploy.
+    fn prepare(&self, revision: Arc<Revision>) -> BoxFuture<'static, Result<(), StartFailure>>;
+    /// Starts an instance. The outcome comes as [`NodeFact`]s.
+    fn start(&self, start: StartInstance);
+    /// Stops an instance, in whichever phase it is; a start not yet begun is
+    /// dropped. It is told to end, and after `grace` it is ended.
+    fn stop(&self, instance: InstanceId, grace: Duration);
+    /// Drops what was prepared for a revision.
+    fn forget(&self, revision: &RevisionName);
+}
+
+/// What a node says of one instance. Only moves forward, in this order.
+#[derive(Clone, Debug)]
+pub enum NodeFact {
+    /// The sandbox is being made.
+    Starting,
+    /// It can serve.
+    Ready {
+        /// Where.
+        endpoint: Endpoint,
+        /// How the start went.
+        report: Arc<StartReport>,
+    },
+    /// It is no more: `None` when it was told to stop, otherwise why.
+    Gone(Option<Arc<StartFailure>>),
+}
+
+/// Node to control.
+pub trait NodeListener: Send + Sync {
+    /// States one instance.
+    fn fact(&self, node: &NodeId, revision: &RevisionName, instance: InstanceId, fact: NodeFact);
+}
