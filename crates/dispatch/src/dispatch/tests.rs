@@ -1,0 +1,716 @@
+//! Unit tests by scenario, a small virtual-time harness for bursts, and property
+//! tests over random events.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use gapless_types::StartMode;
+use proptest::prelude::*;
+
+use super::*;
+
+fn config() -> Config {
+    Config {
+        queue_size: 10,
+        queue_wait: Duration::from_secs(1),
+        concurrency: 1,
+        instances_max: 50,
+        keep_alive: Duration::from_secs(60),
+        mode: StartMode::Async,
+        start_prior: Duration::from_millis(100),
+    }
+}
+
+fn ms(millis: u64) -> Time {
+    Time::from_millis(millis)
+}
+
+fn step(core: &mut Dispatch, now: Time, event: Event) -> Vec<Action> {
+    let mut actions = Vec::new();
+    core.on_event(now, event, &mut actions);
+    actions
+}
+
+fn arrive(core: &mut Dispatch, now: Time, request: u64) -> Vec<Action> {
+    step(
+        core,
+        now,
+        Event::Arrive {
+            request: RequestId(request),
+        },
+    )
+}
+
+fn ready(core: &mut Dispatch, now: Time, instance: u64) -> Vec<Action> {
+    let start = Duration::from_millis(10);
+    step(
+        core,
+        now,
+        Event::InstanceReady {
+            instance: InstanceId(instance),
+            slots: 1,
+            start,
+        },
+    )
+}
+
+fn sent(actions: &[Action]) -> Vec<(u64, u64)> {
+    let send = |action: &Action| match action {
+        Action::Send { request, instance } => Some((request.0, instance.0)),
+        _ => None,
+    };
+    actions.iter().filter_map(send).collect()
+}
+
+fn refused(actions: &[Action]) -> Vec<(u64, Reason)> {
+    let refusal = |action: &Action| match action {
+        Action::Refuse {
+            request, reason, ..
+        } => Some((request.0, *reason)),
+        _ => None,
+    };
+    actions.iter().filter_map(refusal).collect()
+}
+
+fn demanded(actions: &[Action]) -> Option<u32> {
+    actions.iter().rev().find_map(|action| match action {
+        Action::Demand { instances } => Some(*instances),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_warm_request_is_sent_and_nothing_else_is_said() {
+    let mut core = Dispatch::new(config());
+    ready(&mut core, ms(0), 1);
+    assert_eq!(
+        arrive(&mut core, ms(1), 1),
+        [Action::Send {
+            request: RequestId(1),
+            instance: InstanceId(1)
+        }]
+    );
+    assert_eq!(
+        step(
+            &mut core,
+            ms(2),
+            Event::Finish {
+                request: RequestId(1)
+            }
+        ),
+        []
+    );
+}
+
+#[test]
+fn a_cold_request_asks_for_an_instance_and_takes_it() {
+    let mut core = Dispatch::new(config());
+    let actions = arrive(&mut core, ms(0), 1);
+    assert_eq!(demanded(&actions), Some(1));
+    assert!(actions.contains(&Action::WakeAt(ms(1000))));
+    step(
+        &mut core,
+        ms(1),
+        Event::InstanceStarting {
+            instance: InstanceId(1),
+        },
+    );
+    assert_eq!(sent(&ready(&mut core, ms(5), 1)), [(1, 1)]);
+}
+
+#[test]
+fn the_queue_is_bounded_and_times_out_with_advice() {
+    let mut core = Dispatch::new(Config {
+        queue_size: 2,
+        ..config()
+    });
+    arrive(&mut core, ms(0), 1);
+    arrive(&mut core, ms(10), 2);
+    let full = arrive(&mut core, ms(20), 3);
+    assert_eq!(refused(&full), [(3, Reason::QueueFull)]);
+    assert!(
+        matches!(full[0], Action::Refuse { retry_after, .. } if retry_after >= RETRY_AFTER_MIN)
+    );
+    assert_eq!(
+        refused(&step(&mut core, ms(1000), Event::Wake)),
+        [(1, Reason::QueueTimeout)]
+    );
+    let late = step(&mut core, ms(1010), Event::Wake);
+    assert_eq!(refused(&late), [(2, Reason::QueueTimeout)]);
+    assert_eq!(demanded(&late), Some(0), "nothing waits, nothing is wanted");
+}
+
+#[test]
+fn a_queue_of_size_zero_only_serves_what_finds_a_slot() {
+    let mut core = Dispatch::new(Config {
+        queue_size: 0,
+        ..config()
+    });
+    assert_eq!(
+        refused(&arrive(&mut core, ms(0), 1)),
+        [(1, Reason::QueueFull)]
+    );
+    ready(&mut core, ms(1), 1);
+    assert_eq!(sent(&arrive(&mut core, ms(2), 2)), [(2, 1)]);
+}
+
+#[test]
+fn a_client_that_leaves_frees_what_it_held() {
+    let mut core = Dispatch::new(config());
+    arrive(&mut core, ms(0), 1);
+    let left = step(
+        &mut core,
+        ms(1),
+        Event::Cancel {
+            request: RequestId(1),
+        },
+    );
+    assert_eq!(demanded(&left), Some(0));
+    ready(&mut core, ms(2), 1);
+    arrive(&mut core, ms(3), 2);
+    arrive(&mut core, ms(4), 3);
+    let left = step(
+        &mut core,
+        ms(5),
+        Event::Cancel {
+            request: RequestId(2),
+        },
+    );
+    assert_eq!(sent(&left), [(3, 1)]);
+    step(
+        &mut core,
+        ms(6),
+        Event::Cancel {
+            request: RequestId(99),
+        },
+    );
+    step(
+        &mut core,
+        ms(6),
+        Event::Finish {
+            request: RequestId(3),
+        },
+    );
+    assert!(core.is_empty());
+}
+
+#[test]
+fn blocked_starts_refuse_only_where_nothing_can_come() {
+    let mut core = Dispatch::new(config());
+    arrive(&mut core, ms(0), 1);
+    step(
+        &mut core,
+        ms(0),
+        Event::InstanceStarting {
+            instance: InstanceId(1),
+        },
+    );
+    let blocked = Event::StartsBlocked {
+        blocked: Some((ms(5000), Reason::StartFailed)),
+    };
+    assert_eq!(
+        refused(&step(&mut core, ms(1), blocked.clone())),
+        [],
+        "one is still starting"
+    );
+    let gone = step(
+        &mut core,
+        ms(2),
+        Event::InstanceGone {
+            instance: InstanceId(1),
+        },
+    );
+    assert_eq!(refused(&gone), [(1, Reason::StartFailed)]);
+    assert_eq!(
+        refused(&arrive(&mut core, ms(3), 2)),
+        [(2, Reason::StartFailed)]
+    );
+    step(&mut core, ms(4), Event::StartsBlocked { blocked: None });
+    assert_eq!(demanded(&arrive(&mut core, ms(5), 3)), Some(1));
+}
+
+#[test]
+fn an_unused_instance_is_reported_idle_again_and_again_until_it_is_used() {
+    let mut core = Dispatch::new(config());
+    let actions = ready(&mut core, ms(0), 1);
+    assert!(actions.contains(&Action::WakeAt(ms(60_000))));
+    arrive(&mut core, ms(1_000), 1);
+    step(
+        &mut core,
+        ms(2_000),
+        Event::Finish {
+            request: RequestId(1),
+        },
+    );
+    let early = step(&mut core, ms(60_000), Event::Wake);
+    assert_eq!(early, [Action::WakeAt(ms(62_000))], "it was used since");
+    let idle = step(&mut core, ms(62_000), Event::Wake);
+    assert_eq!(
+        idle,
+        [
+            Action::Idle {
+                instance: InstanceId(1)
+            },
+            Action::WakeAt(ms(122_000))
+        ]
+    );
+    let again = step(&mut core, ms(122_000), Event::Wake);
+    assert!(again.contains(&Action::Idle {
+        instance: InstanceId(1)
+    }));
+}
+
+#[test]
+fn a_retired_instance_is_released_once_it_is_idle() {
+    let mut core = Dispatch::new(config());
+    ready(&mut core, ms(0), 1);
+    arrive(&mut core, ms(1), 1);
+    let retiring = Event::InstanceRetiring {
+        instance: InstanceId(1),
+    };
+    assert_eq!(
+        step(&mut core, ms(2), retiring),
+        [Action::Demand { instances: 0 }]
+    );
+    assert_eq!(
+        demanded(&arrive(&mut core, ms(3), 2)),
+        Some(1),
+        "it takes nothing new"
+    );
+    let finished = step(
+        &mut core,
+        ms(4),
+        Event::Finish {
+            request: RequestId(1),
+        },
+    );
+    assert_eq!(
+        finished,
+        [Action::Released {
+            instance: InstanceId(1)
+        }]
+    );
+}
+
+#[test]
+fn a_lost_instance_is_wished_for_again_though_the_number_is_the_same() {
+    let mut core = Dispatch::new(config());
+    arrive(&mut core, ms(0), 1);
+    step(
+        &mut core,
+        ms(0),
+        Event::InstanceStarting {
+            instance: InstanceId(1),
+        },
+    );
+    let gone = step(
+        &mut core,
+        ms(2),
+        Event::InstanceGone {
+            instance: InstanceId(1),
+        },
+    );
+    assert_eq!(demanded(&gone), Some(1));
+}
+
+#[test]
+fn closing_refuses_what_waits_and_lets_the_rest_finish() {
+    let mut core = Dispatch::new(config());
+    ready(&mut core, ms(0), 1);
+    arrive(&mut core, ms(1), 1);
+    arrive(&mut core, ms(1), 2);
+    let closed = step(&mut core, ms(2), Event::Close);
+    assert_eq!(refused(&closed), [(2, Reason::FunctionGone)]);
+    assert_eq!(
+        refused(&arrive(&mut core, ms(3), 3)),
+        [(3, Reason::FunctionGone)]
+    );
+    step(
+        &mut core,
+        ms(4),
+        Event::Finish {
+            request: RequestId(1),
+        },
+    );
+    assert!(core.is_empty());
+}
+
+#[test]
+fn a_sync_request_waits_for_its_own_instance() {
+    let mut core = Dispatch::new(Config {
+        mode: StartMode::Sync,
+        instances_max: 2,
+        ..config()
+    });
+    ready(&mut core, ms(0), 1);
+    arrive(&mut core, ms(1), 1);
+    assert_eq!(demanded(&arrive(&mut core, ms(2), 2)), Some(2));
+    step(
+        &mut core,
+        ms(2),
+        Event::InstanceStarting {
+            instance: InstanceId(2),
+        },
+    );
+    arrive(&mut core, ms(3), 3);
+    let freed = step(
+        &mut core,
+        ms(4),
+        Event::Finish {
+            request: RequestId(1),
+        },
+    );
+    assert_eq!(
+        sent(&freed),
+        [(3, 1)],
+        "the one with no instance of its own takes the slot"
+    );
+    assert_eq!(sent(&ready(&mut core, ms(9), 2)), [(2, 2)]);
+}
+
+#[test]
+fn a_sync_request_whose_instance_fails_takes_a_free_slot() {
+    let mut core = Dispatch::new(Config {
+        mode: StartMode::Sync,
+        ..config()
+    });
+    ready(&mut core, ms(0), 1);
+    arrive(&mut core, ms(1), 1);
+    arrive(&mut core, ms(2), 2);
+    step(
+        &mut core,
+        ms(2),
+        Event::InstanceStarting {
+            instance: InstanceId(2),
+        },
+    );
+    step(
+        &mut core,
+        ms(4),
+        Event::Finish {
+            request: RequestId(1),
+        },
+    );
+    let gone = step(
+        &mut core,
+        ms(5),
+        Event::InstanceGone {
+            instance: InstanceId(2),
+        },
+    );
+    assert_eq!(sent(&gone), [(2, 1)]);
+}
+
+/// Modelled instances around a core, in virtual time: starts and services take
+/// fixed times. Returns when the last request ended and how many starts began.
+fn burst(requests: u64, start_ms: u64, service_ms: u64, config: Config) -> (u64, u64) {
+    let mut core = Dispatch::new(config);
+    let mut due = BinaryHeap::new();
+    let (mut ids, mut live_or_starting, mut ended, mut now) = (0, 0, 0, 0);
+    let mut actions = Vec::new();
+    for request in 0..requests {
+        core.on_event(
+            ms(0),
+            Event::Arrive {
+                request: RequestId(request),
+            },
+            &mut actions,
+        );
+    }
+    loop {
+        for action in std::mem::take(&mut actions) {
+            match action {
+                Action::Send { request, .. } => due.push(Reverse((now + service_ms, 1, request.0))),
+                Action::Demand { instances } => {
+                    while live_or_starting < instances {
+                        live_or_starting += 1;
+                        ids += 1;
+                        let instance = InstanceId(ids);
+                        core.on_event(ms(now), Event::InstanceStarting { instance }, &mut actions);
+                        due.push(Reverse((now + start_ms, 0, ids)));
+                    }
+                }
+                Action::Refuse { .. } => panic!("{action:?}"),
+                _ => {}
+            }
+        }
+        if !actions.is_empty() {
+            continue;
+        }
+        let Some(Reverse((at, kind, id))) = due.pop() else {
+            break;
+        };
+        now = at;
+        let start = Duration::from_millis(start_ms);
+        let event = match kind {
+            0 => Event::InstanceReady {
+                instance: InstanceId(id),
+                slots: 1,
+                start,
+            },
+            _ => Event::Finish {
+                request: RequestId(id),
+            },
+        };
+        ended += kind;
+        core.on_event(ms(now), event, &mut actions);
+    }
+    assert_eq!(ended, requests);
+    (now, ids)
+}
+
+#[test]
+fn a_burst_is_served_at_full_width() {
+    let wide = Config {
+        queue_size: 1000,
+        queue_wait: Duration::from_secs(10),
+        ..config()
+    };
+    let (total_ms, starts) = burst(1000, 5, 20, wide);
+    assert_eq!(total_ms, 405, "ideal: a start and twenty rounds of fifty");
+    assert_eq!(starts, 50);
+}
+
+#[test]
+fn no_start_is_asked_for_that_could_not_help() {
+    let known = Config {
+        queue_size: 2000,
+        queue_wait: Duration::from_secs(10),
+        ..config()
+    };
+    let mut core = Dispatch::new(known);
+    // One instance, a start of 500 ms and a service of 1 ms are known.
+    step(
+        &mut core,
+        ms(0),
+        Event::InstanceReady {
+            instance: InstanceId(1),
+            slots: 1,
+            start: Duration::from_millis(500),
+        },
+    );
+    arrive(&mut core, ms(1), 1);
+    step(
+        &mut core,
+        ms(2),
+        Event::Finish {
+            request: RequestId(1),
+        },
+    );
+    let wanted = (2..402)
+        .filter_map(|id| demanded(&arrive(&mut core, ms(3), id)))
+        .max();
+    assert_eq!(
+        wanted, None,
+        "400 ms of work on one slot is done before a start would be"
+    );
+    let wanted = (402..1002)
+        .filter_map(|id| demanded(&arrive(&mut core, ms(3), id)))
+        .max();
+    assert_eq!(
+        wanted,
+        Some(50),
+        "what is left after 500 ms is worth a start each"
+    );
+}
+
+/// A random step of the world around a core.
+#[derive(Clone, Debug)]
+enum Chance {
+    Arrive,
+    Finish(usize),
+    Cancel(usize),
+    CancelQueued(usize),
+    Starting,
+    Ready(usize),
+    Gone(usize),
+    Retire(usize),
+    Block(bool),
+    Wait(u64),
+    Wake,
+}
+
+fn chance() -> impl Strategy<Value = Chance> {
+    prop_oneof![
+        6 => Just(Chance::Arrive),
+        4 => any::<usize>().prop_map(Chance::Finish),
+        1 => any::<usize>().prop_map(Chance::Cancel),
+        1 => any::<usize>().prop_map(Chance::CancelQueued),
+        2 => Just(Chance::Starting),
+        3 => any::<usize>().prop_map(Chance::Ready),
+        1 => any::<usize>().prop_map(Chance::Gone),
+        1 => any::<usize>().prop_map(Chance::Retire),
+        1 => any::<bool>().prop_map(Chance::Block),
+        2 => (0u64..500).prop_map(Chance::Wait),
+        1 => Just(Chance::Wake),
+    ]
+}
+
+/// What the world knows: a reference to hold the core's actions against.
+#[derive(Default)]
+struct World {
+    queued: BTreeSet<u64>,
+    in_service: BTreeMap<u64, u64>,
+    starting: BTreeSet<u64>,
+    live: BTreeMap<u64, u32>,
+    now_ms: u64,
+    last_request: u64,
+    last_instance: u64,
+}
+
+fn pick<T: Copy>(items: impl ExactSizeIterator<Item = T>, index: usize) -> Option<T> {
+    let len = items.len();
+    if len == 0 {
+        None
+    } else {
+        items.into_iter().nth(index % len)
+    }
+}
+
+impl World {
+    fn event(&mut self, chance: &Chance, slots: u32) -> Option<Event> {
+        Some(match chance {
+            Chance::Arrive => {
+                self.last_request += 1;
+                self.queued.insert(self.last_request);
+                Event::Arrive {
+                    request: RequestId(self.last_request),
+                }
+            }
+            Chance::Finish(index) => {
+                let request = pick(self.in_service.keys().copied(), *index)?;
+                self.in_service.remove(&request);
+                Event::Finish {
+                    request: RequestId(request),
+                }
+            }
+            Chance::Cancel(index) => {
+                let request = pick(self.in_service.keys().copied(), *index)?;
+                self.in_service.remove(&request);
+                Event::Cancel {
+                    request: RequestId(request),
+                }
+            }
+            Chance::CancelQueued(index) => {
+                let request = pick(self.queued.iter().copied(), *index)?;
+                self.queued.remove(&request);
+                Event::Cancel {
+                    request: RequestId(request),
+                }
+            }
+            Chance::Starting => {
+                self.last_instance += 1;
+                self.starting.insert(self.last_instance);
+                Event::InstanceStarting {
+                    instance: InstanceId(self.last_instance),
+                }
+            }
+            Chance::Ready(index) => {
+                let instance = pick(self.starting.iter().copied(), *index)?;
+                self.starting.remove(&instance);
+                self.live.insert(instance, slots);
+                let start = Duration::from_millis(10);
+                Event::InstanceReady {
+                    instance: InstanceId(instance),
+                    slots,
+                    start,
+                }
+            }
+            Chance::Gone(index) => {
+                let instance = pick(self.live.keys().copied(), *index)?;
+                self.live.remove(&instance);
+                Event::InstanceGone {
+                    instance: InstanceId(instance),
+                }
+            }
+            Chance::Retire(index) => {
+                let instance = pick(self.live.keys().copied(), *index)?;
+                Event::InstanceRetiring {
+                    instance: InstanceId(instance),
+                }
+            }
+            Chance::Block(is_blocked) => {
+                let until = ms(self.now_ms + 100);
+                Event::StartsBlocked {
+                    blocked: is_blocked.then_some((until, Reason::StartFailed)),
+                }
+            }
+            Chance::Wait(millis) => {
+                self.now_ms += millis;
+                return None;
+            }
+            Chance::Wake => Event::Wake,
+        })
+    }
+
+    fn check(&mut self, core: &Dispatch, actions: &[Action], config: &Config) {
+        for action in actions {
+            match action {
+                Action::Send { request, instance } => {
+                    assert!(
+                        self.queued.remove(&request.0),
+                        "{request:?} sent, but not waiting"
+                    );
+                    let slots = self.live.get(&instance.0).expect("sent to a live instance");
+                    self.in_service.insert(request.0, instance.0);
+                    let held = self
+                        .in_service
+                        .values()
+                        .filter(|held| **held == instance.0)
+                        .count();
+                    assert!(
+                        held <= *slots as usize,
+                        "{instance} holds {held} of {slots}"
+                    );
+                }
+                Action::Refuse { request, .. } => {
+                    assert!(
+                        self.queued.remove(&request.0),
+                        "{request:?} refused, but not waiting"
+                    );
+                }
+                Action::Demand { instances } => {
+                    assert!(*instances <= config.instances_max.max(core.live()))
+                }
+                Action::Released { instance } => {
+                    assert!(!self.in_service.values().any(|held| *held == instance.0));
+                    self.live.remove(&instance.0);
+                }
+                Action::Idle { .. } | Action::WakeAt(_) => {}
+            }
+        }
+        assert_eq!(core.queued(), self.queued.len());
+        assert_eq!(core.in_service(), self.in_service.len());
+        assert!(core.queued() <= config.queue_size as usize);
+        assert!(
+            !core.wastes_a_slot(),
+            "something waits while a slot is free"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_request_has_one_outcome_and_every_bound_holds(
+        chances in prop::collection::vec(chance(), 1..300),
+        slots in 1u32..4,
+        mode in prop_oneof![Just(StartMode::Async), Just(StartMode::Sync)],
+    ) {
+        let config = Config { concurrency: slots, mode, instances_max: 5, ..config() };
+        let mut core = Dispatch::new(config.clone());
+        let mut world = World::default();
+        for chance in &chances {
+            let Some(event) = world.event(chance, slots) else { continue };
+            let mut actions = Vec::new();
+            core.on_event(ms(world.now_ms), event, &mut actions);
+            world.check(&core, &actions, &config);
+        }
+        // Everybody leaves: nothing is left.
+        for request in world.queued.iter().chain(world.in_service.keys()) {
+            step(&mut core, ms(world.now_ms), Event::Cancel { request: RequestId(*request) });
+        }
+        prop_assert!(core.is_empty());
+        prop_assert_eq!(step(&mut core, ms(world.now_ms), Event::Close)
+            .iter().filter(|action| matches!(action, Action::Refuse { .. })).count(), 0);
+    }
+}

@@ -1,0 +1,206 @@
+//! `async`: a queued request takes whichever slot frees first, and a start is
+//! asked for when that would take longer than a start.
+//!
+//! Live slots together finish a request every `service / slots`. By the time a
+//! start begun now would be ready, they will have taken some requests off the
+//! queue, and so will the starts already under way; each request that is then
+//! still waiting would be served sooner by an instance of its own, so as many
+//! starts are asked for as it takes to give each of those a slot at once. The
+//! same sum, done for the time left to the starts under way, says how many of
+//! *them* are still of use.
+//!
+//! Until a first service was seen nothing says that waiting is better than
+//! starting, so live slots are expected to free nothing.
+//!
+//! Why not Knative's way (a target of concurrency over a window): a window
+//! answers seconds late, and its answer does not depend on how long a start
+//! takes, which is what the trade is about.
+
+use std::time::Duration;
+
+use super::{Planner, Situation};
+
+/// The planner. It has no state of its own.
+#[derive(Debug)]
+pub(super) struct AsyncStart;
+
+impl Planner for AsyncStart {
+    fn wanted(&self, situation: &Situation) -> u32 {
+        let left = time_left(situation.start, situation.starting_age);
+        let needed_then = situation
+            .queued
+            .saturating_sub(served_by_live(situation, left));
+        let useful = needed_then
+            .div_ceil(situation.slots_each)
+            .min(situation.starting);
+
+        let served = served_by_live(situation, situation.start)
+            .saturating_add(served_by_starting(situation, useful, left));
+        let unserved = situation.queued.saturating_sub(served);
+        let more = unserved.div_ceil(situation.slots_each);
+        situation.live.saturating_add(useful).saturating_add(more)
+    }
+
+    fn binds_requests(&self) -> bool {
+        false
+    }
+}
+
+/// How long until a start of this age is ready. One that is late is expected to
+/// take as long again as half of what it took so far, so that a wrong
+/// expectation corrects itself.
+fn time_left(start: Duration, age: Duration) -> Duration {
+    start
+        .saturating_sub(age)
+        .max(age / 2)
+        .min(start.max(age / 2))
+}
+
+/// Requests that live slots take off the queue within `span`.
+fn served_by_live(situation: &Situation, span: Duration) -> u32 {
+    served(situation.live_slots, situation.service, span)
+}
+
+/// Requests that `useful` starts, ready after `left`, take off the queue until a
+/// start begun now would be ready: one per slot at once, then at their pace.
+fn served_by_starting(situation: &Situation, useful: u32, left: Duration) -> u32 {
+    let slots = useful.saturating_mul(situation.slots_each);
+    let rest = situation.start.saturating_sub(left);
+    slots.saturating_add(served(slots, situation.service, rest))
+}
+
+fn served(slots: u32, service: Option<Duration>, span: Duration) -> u32 {
+    match service {
+        None => 0,
+        // A service too short to measure: nothing is worth a start.
+        Some(service) if service.is_zero() => {
+            if slots > 0 {
+                u32::MAX
+            } else {
+                0
+            }
+        }
+        Some(service) => {
+            let turns = span.as_secs_f64() / service.as_secs_f64();
+            (turns * f64::from(slots)).min(f64::from(u32::MAX)) as u32
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn situation() -> Situation {
+        Situation {
+            queued: 1,
+            live: 0,
+            live_slots: 0,
+            starting: 0,
+            starting_age: Duration::ZERO,
+            slots_each: 1,
+            start: MS(100),
+            service: None,
+            instances_max: 1000,
+        }
+    }
+
+    #[test]
+    fn with_nothing_live_every_request_gets_a_start() {
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 7,
+                ..situation()
+            }),
+            7
+        );
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 7,
+                slots_each: 4,
+                ..situation()
+            }),
+            2
+        );
+    }
+
+    #[test]
+    fn a_slot_that_frees_before_a_start_would_be_ready_is_waited_for() {
+        let one_live = Situation {
+            live: 1,
+            live_slots: 1,
+            service: Some(MS(10)),
+            ..situation()
+        };
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 10,
+                ..one_live
+            }),
+            1
+        );
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 15,
+                ..one_live
+            }),
+            6
+        );
+    }
+
+    #[test]
+    fn a_slow_service_is_not_waited_for() {
+        let slow = Situation {
+            live: 2,
+            live_slots: 2,
+            service: Some(MS(5000)),
+            ..situation()
+        };
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 3, ..slow }), 5);
+    }
+
+    #[test]
+    fn starts_under_way_count_and_are_dropped_when_of_no_use() {
+        let under_way = Situation {
+            starting: 4,
+            starting_age: MS(50),
+            ..situation()
+        };
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 4,
+                ..under_way
+            }),
+            4
+        );
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 2,
+                ..under_way
+            }),
+            2
+        );
+        let drained = Situation {
+            live: 1,
+            live_slots: 1,
+            service: Some(MS(1)),
+            ..under_way
+        };
+        assert_eq!(
+            AsyncStart.wanted(&Situation {
+                queued: 30,
+                ..drained
+            }),
+            1
+        );
+    }
+
+    #[test]
+    fn a_late_start_is_expected_later_the_later_it_is() {
+        assert_eq!(time_left(MS(100), MS(0)), MS(100));
+        assert_eq!(time_left(MS(100), MS(60)), MS(40));
+        assert_eq!(time_left(MS(100), MS(400)), MS(200));
+    }
+}
