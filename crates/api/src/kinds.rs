@@ -132,7 +132,7 @@ pub struct WatchEvent<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
-    /// When, RFC 3339 with milliseconds.
+    /// When, RFC 3339 with microseconds.
     pub time: String,
     /// The instance, such as `i00002a`.
     pub instance: String,

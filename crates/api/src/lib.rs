@@ -20,12 +20,14 @@
 //! `HEAD` is answered wherever `GET` is. Every error is a [`Status`]. A write is on disk before its answer.
 
 mod kinds;
+mod logs;
 mod status;
 
 pub use kinds::{
     Instance, InstanceStatus, List, ListMeta, LogLine, Node, NodeStatus, ObjectMeta, PlatformInfo,
     WatchEvent,
 };
+pub use logs::FunctionLogs;
 pub use status::{Status, StatusCause, StatusDetails};
 
 /// Where every resource path begins.

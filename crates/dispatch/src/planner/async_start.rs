@@ -73,13 +73,7 @@ fn served(slots: u32, service: Option<Duration>, span: Duration) -> u32 {
     match service {
         None => 0,
         // A service too short to measure: nothing is worth a start.
-        Some(service) if service.is_zero() => {
-            if slots > 0 {
-                u32::MAX
-            } else {
-                0
-            }
-        }
+        Some(service) if service.is_zero() => u32::MAX * slots.min(1),
         Some(service) => {
             let turns = span.as_secs_f64() / service.as_secs_f64();
             (turns * f64::from(slots)).min(f64::from(u32::MAX)) as u32
