@@ -47,7 +47,9 @@ impl Backoff {
 
     /// When the next start may be made, if not at once.
     pub(crate) fn until(&self, now: Time) -> Option<Time> {
-        self.block.map(|block| block.until).filter(|until| now < *until)
+        self.block
+            .map(|block| block.until)
+            .filter(|until| now < *until)
     }
 
     /// How many starts may be made now, with so many on their way.
@@ -68,7 +70,10 @@ impl Backoff {
 
     /// A start failed, or an instance died soon after. True if that is a new block.
     pub(crate) fn failed(&mut self, now: Time) -> bool {
-        if self.block.is_some_and(|block| !block.is_capacity && now < block.until) {
+        if self
+            .block
+            .is_some_and(|block| !block.is_capacity && now < block.until)
+        {
             return false;
         }
         self.failures = self.failures.saturating_add(1);
@@ -113,7 +118,12 @@ impl Backoff {
     }
 
     fn set(&mut self, now: Time, is_capacity: bool, failures: u32, backoff: Duration) -> bool {
-        self.block = Some(Block { until: now + backoff, is_capacity, failures, backoff });
+        self.block = Some(Block {
+            until: now + backoff,
+            is_capacity,
+            failures,
+            backoff,
+        });
         self.probe = None;
         true
     }
@@ -133,8 +143,9 @@ mod tests {
     fn backoff_doubles_up_to_its_bound() {
         let at = |count| doubled(FAILURE_BACKOFF_MIN, count, FAILURE_BACKOFF_MAX).as_millis();
         let first: Vec<u128> = (1..=11).map(at).collect();
-        let expected =
-            [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000];
+        let expected = [
+            200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000,
+        ];
         assert_eq!(first, expected);
         assert_eq!(at(u32::MAX), 60_000);
     }
@@ -146,7 +157,13 @@ mod tests {
         assert!(!backoff.succeeded(InstanceId(1), true), "placed before");
         assert_eq!(backoff.allowed(Time::ZERO, 0), 0);
         backoff.capacity_freed(Time::ZERO);
-        assert_eq!((backoff.allowed(Time::ZERO, 0), backoff.allowed(Time::ZERO, 1)), (1, 0));
+        assert_eq!(
+            (
+                backoff.allowed(Time::ZERO, 0),
+                backoff.allowed(Time::ZERO, 1)
+            ),
+            (1, 0)
+        );
         backoff.started(InstanceId(9));
         assert!(backoff.succeeded(InstanceId(9), false));
         assert_eq!(backoff.allowed(Time::ZERO, 5), u32::MAX);

@@ -129,7 +129,8 @@ impl Fleet {
 
     fn begun(&mut self, instance: InstanceId, actions: &mut Vec<Action>) {
         if let Some(Phase::Starting { .. }) = self.instances.phase(instance) {
-            self.instances.set(instance, Phase::Starting { has_begun: true });
+            self.instances
+                .set(instance, Phase::Starting { has_begun: true });
             self.lift_block(instance, false, actions);
         }
     }
@@ -190,7 +191,9 @@ impl Fleet {
             Some(Phase::Retiring { since }) => Some(since),
         };
         // Any instance that serves for long speaks for the revision, also this one.
-        oldest_since.into_iter().for_each(|since| self.note_life(now, since));
+        oldest_since
+            .into_iter()
+            .for_each(|since| self.note_life(now, since));
         let was_healthy = lived_since.is_some_and(|since| now.since(since) >= HEALTHY_AFTER);
         if failed && !was_healthy && self.backoff.failed(now) {
             actions.push(Action::Blocked(self.backoff.block()));
@@ -242,7 +245,8 @@ impl Fleet {
         for _ in 0..missing.min(allowed) {
             let instance = ids();
             debug_assert!(self.instances.phase(instance).is_none(), "ids are new");
-            self.instances.set(instance, Phase::Starting { has_begun: false });
+            self.instances
+                .set(instance, Phase::Starting { has_begun: false });
             self.backoff.started(instance);
             actions.push(Action::Start { instance });
         }
