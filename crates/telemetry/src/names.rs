@@ -1,0 +1,33 @@
+//! Every metric's name, in one place. Names follow the Prometheus practices:
+//! base units, the unit as suffix; the encoder adds `_total` to counters.
+
+/// Requests by function, status class and start.
+pub const GATEWAY_REQUESTS: &str = "gapless_gateway_requests";
+/// From a request's head to its answer's last byte, in seconds, by start.
+pub const GATEWAY_REQUEST_SECONDS: &str = "gapless_gateway_request_seconds";
+/// Time in the queue, in seconds, of requests that waited.
+pub const GATEWAY_QUEUE_WAIT_SECONDS: &str = "gapless_gateway_queue_wait_seconds";
+/// Requests in the gateway now.
+pub const GATEWAY_IN_FLIGHT: &str = "gapless_gateway_in_flight";
+/// Requests waiting for a slot now.
+pub const GATEWAY_QUEUED: &str = "gapless_gateway_queued";
+/// Requests refused or failed, by reason.
+pub const GATEWAY_REFUSALS: &str = "gapless_gateway_refusals";
+/// Client connections open now.
+pub const GATEWAY_CONNECTIONS: &str = "gapless_gateway_connections";
+/// Phases of starts, in seconds, by phase and sandbox.
+pub const NODE_START_SECONDS: &str = "gapless_node_start_seconds";
+/// Starts by sandbox and outcome.
+pub const NODE_STARTS: &str = "gapless_node_starts";
+/// Instances alive, by sandbox.
+pub const NODE_INSTANCES: &str = "gapless_node_instances";
+/// Log lines dropped because the writer could not keep up.
+pub const NODE_LOG_LINES_DROPPED: &str = "gapless_node_log_lines_dropped";
+/// Functions declared.
+pub const CONTROL_FUNCTIONS: &str = "gapless_control_functions";
+/// Placements by outcome.
+pub const CONTROL_PLACEMENTS: &str = "gapless_control_placements";
+/// Demand messages from gateways.
+pub const CONTROL_DEMANDS: &str = "gapless_control_demands";
+/// API requests by method and status.
+pub const CONTROL_API_REQUESTS: &str = "gapless_control_api_requests";
