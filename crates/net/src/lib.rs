@@ -1,0 +1,16 @@
+//! HTTP substrate: what gateway and benches build on, with no idea of functions.
+//!
+//! - [`server`]: accepts connections, serves HTTP/1.1 and HTTP/2 (prior
+//!   knowledge) on each, drains at shutdown;
+//! - [`client`]: connections to instances, kept in a small stack per instance
+//!   and driven by the request that uses them;
+//! - [`upgrade`]: passes an upgraded connection (WebSocket) through.
+
+pub mod client;
+mod io;
+pub mod server;
+pub mod upgrade;
+
+pub use client::{Connected, Pool};
+pub use io::Stream;
+pub use server::{Handler, Limits, serve};

@@ -1,0 +1,164 @@
+//! Accepts connections and serves requests on each.
+//!
+//! A connection is one task, and its requests run on it: nothing is handed to
+//! another thread. When a client goes away, its connection's task drops the
+//! handler's future, which is how a request is cancelled. HTTP/1.1 and HTTP/2
+//! with prior knowledge share a port; they are told apart by the first bytes.
+//!
+//! A client that stops reading is cut by the kernel: `TCP_USER_TIMEOUT` ends a
+//! connection whose data stays unacknowledged, or whose window stays closed, for
+//! [`Limits::client_stall`] (tcp(7)).
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gapless_proto::{Request, Response};
+use gapless_rt::Shutdown;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one. Runs on the connection's task; dropped when the client leaves.
+    fn handle(&self, client: SocketAddr, request: Request)
+    -> impl Future<Output = Response> + Send;
+
+    /// A connection was opened (`true`) or has closed (`false`).
+    fn connection(&self, is_open: bool) {
+        let _ = is_open;
+    }
+}
+
+/// Bounds of a server.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time; more wait in the kernel's backlog.
+    pub connections: usize,
+    /// Time for a request's head to arrive.
+    pub header_read: Duration,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Requests at a time on one HTTP/2 connection.
+    pub streams_per_connection: u32,
+    /// How long a client may leave what was sent to it unread.
+    pub client_stall: Duration,
+    /// How long requests may go on after shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 16_384,
+            header_read: Duration::from_secs(30),
+            header_bytes: 64 * 1024,
+            streams_per_connection: 1_024,
+            client_stall: Duration::from_secs(60),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves until shutdown begins; what is in flight then is tracked by `shutdown`,
+/// which waits for it.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    limits: Limits,
+    shutdown: Shutdown,
+) {
+    let open = Arc::new(Semaphore::new(limits.connections));
+    let builder = Arc::new(builder(&limits));
+    loop {
+        let Ok(permit) = open.clone().acquire_owned().await else {
+            return;
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.begun() => return,
+        };
+        let (stream, client) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        prepare(&stream, &limits);
+        let (handler, builder, limits) = (handler.clone(), builder.clone(), limits.clone());
+        let stopping = shutdown.clone();
+        shutdown.spawn(async move {
+            handler.connection(true);
+            connection(stream, client, &handler, &builder, &limits, stopping).await;
+            handler.connection(false);
+            drop(permit);
+        });
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read)
+        .max_buf_size(limits.header_bytes)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .adaptive_window(true)
+        .max_concurrent_streams(limits.streams_per_connection)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Running out of descriptors or memory passes; a connection that broke before
+/// it was accepted is nothing.
+async fn pause_after(error: &io::Error) {
+    let is_about_one_connection = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    );
+    if !is_about_one_connection {
+        tracing::warn!(%error, "cannot accept connections");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn prepare(stream: &TcpStream, limits: &Limits) {
+    // Neither is needed for correctness: a socket that refuses is served as it is.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(limits.client_stall));
+}
+
+async fn connection<H: Handler>(
+    stream: TcpStream,
+    client: SocketAddr,
+    handler: &Arc<H>,
+    builder: &Builder<TokioExecutor>,
+    limits: &Limits,
+    shutdown: Shutdown,
+) {
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let handler = handler.clone();
+        async move { Ok::<_, Infallible>(handler.handle(client, request.map(Into::into)).await) }
+    });
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut serving = pin!(serving);
+    tokio::select! {
+        // Clients break connections as they like; that is not ours to report.
+        _ = serving.as_mut() => return,
+        () = shutdown.begun() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(limits.drain, serving).await;
+}
