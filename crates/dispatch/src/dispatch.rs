@@ -87,6 +87,11 @@ impl Dispatch {
         self.slots.starting_count()
     }
 
+    /// Whether an instance is live, retiring or on its way.
+    pub fn has_instance(&self, instance: InstanceId) -> bool {
+        self.slots.contains(instance)
+    }
+
     /// What was learned about the revision.
     pub fn learned(&self) -> &Learned {
         &self.learned

@@ -73,6 +73,10 @@ impl Slots {
         sum / self.starting_count().max(1)
     }
 
+    pub(crate) fn contains(&self, instance: InstanceId) -> bool {
+        self.live.contains_key(&instance) || self.starting.contains_key(&instance)
+    }
+
     pub(crate) fn has_free(&self) -> bool {
         !self.free.is_empty()
     }
@@ -170,7 +174,7 @@ impl Slots {
 
     /// Whether a fact about an unknown instance can be about a new one.
     fn is_new(&mut self, instance: InstanceId) -> bool {
-        let known = self.live.contains_key(&instance) || self.starting.contains_key(&instance);
+        let known = self.contains(instance);
         let is_old = instance.0 + REORDER_WINDOW < self.id_max || self.gone.contains(&instance);
         self.id_max = self.id_max.max(instance.0);
         !known && !is_old

@@ -13,7 +13,9 @@ pub struct Clock {
 impl Clock {
     /// A clock that begins now.
     pub fn start() -> Self {
-        Clock { origin: Instant::now() }
+        Clock {
+            origin: Instant::now(),
+        }
     }
 
     /// The current time.
@@ -33,5 +35,14 @@ impl Clock {
     /// Waits until the clock shows `time`.
     pub async fn sleep_until(&self, time: Time) {
         tokio::time::sleep_until(self.instant(time)).await;
+    }
+
+    /// Waits for `future`, at most `span`; `None` when it took longer and was dropped.
+    pub async fn timeout<F: Future>(
+        &self,
+        span: std::time::Duration,
+        future: F,
+    ) -> Option<F::Output> {
+        tokio::time::timeout(span, future).await.ok()
     }
 }

@@ -1,13 +1,23 @@
 //! How long to hold starts back after one failed or found no room.
 //!
-//! Failures count in rounds: fifty starts that fail together are one failure,
-//! so one that comes while starts are blocked already is not counted. A block
-//! ends in steps: when its time has come one start is tried (see
-//! [`Backoff::allowed`]), and only when that succeeds is the block lifted.
+//! ```text
+//!   open --failed, found no room--> blocked --its time has come--> probing
+//!    ^  ^                              |                            |  |
+//!    |  '------ (succeeded) -----------'     failed, no room: <-----'  |
+//!    '------------------------- succeeded ----------------------------'
+//! ```
 //!
-//! What lifts it depends on what it is for. Starts that fail: any instance that
-//! becomes ready. Want of room: an instance that was placed after the block
-//! began, for those placed before it say nothing about room.
+//! Failures count in rounds: fifty starts that fail together are one failure,
+//! so one that comes while starts are blocked already is not counted. While
+//! probing, one start is tried at a time, and only its success opens up.
+//!
+//! What counts as success depends on what went wrong. Starts that fail: any
+//! instance that becomes ready, also while blocked. Want of room: an instance
+//! that was placed while probing, for those placed before say nothing of room.
+//!
+//! A gateway that is told of a block refuses what cannot be served, so its
+//! demand falls. Probing is therefore not told as a block: were it, nobody would
+//! ask for the start that ends it.
 
 use std::time::Duration;
 
@@ -24,92 +34,156 @@ const CAPACITY_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// up to this. Short, because room appears whenever anybody's instance ends.
 const CAPACITY_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// Whether starts may be made.
+#[derive(Clone, Copy, Debug, Default)]
+enum Gate {
+    /// As many as are wanted.
+    #[default]
+    Open,
+    /// None.
+    Blocked(Block),
+    /// One at a time. `probe` is one made since the block, while it is on its way.
+    Probing {
+        is_capacity: bool,
+        probe: Option<InstanceId>,
+    },
+}
+
 /// What holds starts back.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backoff {
-    block: Option<Block>,
+    gate: Gate,
     /// Failed rounds in a row.
     failures: u32,
     /// Rounds in a row that found no room.
     shortages: u32,
-    /// The first start made since the block's time had come.
-    probe: Option<InstanceId>,
 }
 
 impl Backoff {
+    /// What blocks starts now.
     pub(crate) fn block(&self) -> Option<Block> {
-        self.block
+        match self.gate {
+            Gate::Blocked(block) => Some(block),
+            Gate::Open | Gate::Probing { .. } => None,
+        }
     }
 
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// When the next start may be made, if not at once.
-    pub(crate) fn until(&self, now: Time) -> Option<Time> {
-        self.block
-            .map(|block| block.until)
-            .filter(|until| now < *until)
+    /// Ends a block whose time has come. True if there was one.
+    pub(crate) fn expire(&mut self, now: Time) -> bool {
+        let Gate::Blocked(Block {
+            until, is_capacity, ..
+        }) = self.gate
+        else {
+            return false;
+        };
+        if now < until {
+            return false;
+        }
+        self.gate = Gate::Probing {
+            is_capacity,
+            probe: None,
+        };
+        true
     }
 
-    /// How many starts may be made now, with so many on their way.
-    pub(crate) fn allowed(&self, now: Time, starting: u32) -> u32 {
-        match self.block {
-            None => u32::MAX,
-            Some(block) if now < block.until => 0,
-            Some(_) => u32::from(starting == 0),
+    /// How many starts may be made, with so many on their way. One of those already on their way
+    /// can tell whether starts still fail, but not whether there is room for another.
+    pub(crate) fn allowed(&self, starting: u32) -> u32 {
+        match self.gate {
+            Gate::Open => u32::MAX,
+            Gate::Blocked(_) => 0,
+            Gate::Probing {
+                is_capacity: true,
+                probe,
+            } => u32::from(probe.is_none()),
+            Gate::Probing {
+                is_capacity: false, ..
+            } => u32::from(starting == 0),
         }
     }
 
     /// A start was made.
     pub(crate) fn started(&mut self, instance: InstanceId) {
-        if self.block.is_some() && self.probe.is_none() {
-            self.probe = Some(instance);
+        if let Gate::Probing { probe, .. } = &mut self.gate {
+            *probe = Some(instance);
+        }
+    }
+
+    /// A start is no longer on its way: cancelled, or with an outcome that is told next.
+    pub(crate) fn ended(&mut self, instance: InstanceId) {
+        if let Gate::Probing { probe, .. } = &mut self.gate {
+            *probe = probe.filter(|probe| *probe != instance);
         }
     }
 
     /// A start failed, or an instance died soon after. True if that is a new block.
     pub(crate) fn failed(&mut self, now: Time) -> bool {
-        if self
-            .block
-            .is_some_and(|block| !block.is_capacity && now < block.until)
-        {
+        if self.block().is_some_and(|block| !block.is_capacity) {
             return false;
         }
         self.failures = self.failures.saturating_add(1);
         let backoff = doubled(FAILURE_BACKOFF_MIN, self.failures, FAILURE_BACKOFF_MAX);
-        self.set(now, false, self.failures, backoff)
+        let (until, failures) = (now + backoff, self.failures);
+        self.gate = Gate::Blocked(Block {
+            until,
+            is_capacity: false,
+            failures,
+            backoff,
+        });
+        true
     }
 
     /// A start found no room. True if that is a new block.
     pub(crate) fn found_no_room(&mut self, now: Time) -> bool {
-        if self.until(now).is_some() {
+        if self.block().is_some() {
             return false;
         }
         self.shortages = self.shortages.saturating_add(1);
         let backoff = doubled(CAPACITY_BACKOFF_MIN, self.shortages, CAPACITY_BACKOFF_MAX);
-        self.set(now, true, self.shortages, backoff)
+        let (until, failures) = (now + backoff, self.shortages);
+        self.gate = Gate::Blocked(Block {
+            until,
+            is_capacity: true,
+            failures,
+            backoff,
+        });
+        true
     }
 
     /// Room was freed: a block for want of it has lasted long enough.
     pub(crate) fn capacity_freed(&mut self, now: Time) {
-        if let Some(block) = self.block.as_mut().filter(|block| block.is_capacity) {
+        if let Gate::Blocked(block) = &mut self.gate
+            && block.is_capacity
+        {
             block.until = block.until.min(now);
         }
     }
 
-    /// An instance was placed (`is_ready`: and can serve). True if that lifts the block.
-    pub(crate) fn succeeded(&mut self, instance: InstanceId, is_ready: bool) -> bool {
-        let is_placed_since = self.probe.is_some_and(|probe| instance >= probe);
-        let lifts = match self.block {
-            None => false,
-            Some(block) if block.is_capacity => is_placed_since,
-            Some(_) => is_ready,
-        };
-        if lifts {
-            (self.block, self.probe, self.shortages) = (None, None, 0);
+    /// An instance was placed and is being made. True if that ends a block.
+    pub(crate) fn placed(&mut self, instance: InstanceId) -> bool {
+        let awaited = |probe: Option<InstanceId>| probe == Some(instance);
+        match self.gate {
+            Gate::Probing {
+                is_capacity: true,
+                probe,
+            } if awaited(probe) => self.open(),
+            _ => false,
         }
-        lifts
+    }
+
+    /// An instance became ready. True if that ends a block.
+    pub(crate) fn ready(&mut self, instance: InstanceId) -> bool {
+        match self.gate {
+            Gate::Blocked(block) if !block.is_capacity => self.open(),
+            Gate::Probing {
+                is_capacity: false, ..
+            } => self.open(),
+            _ => self.placed(instance),
+        }
     }
 
     /// An instance stayed alive for long enough to call the revision healthy.
@@ -117,15 +191,10 @@ impl Backoff {
         self.failures = 0;
     }
 
-    fn set(&mut self, now: Time, is_capacity: bool, failures: u32, backoff: Duration) -> bool {
-        self.block = Some(Block {
-            until: now + backoff,
-            is_capacity,
-            failures,
-            backoff,
-        });
-        self.probe = None;
-        true
+    fn open(&mut self) -> bool {
+        let was_blocked = self.block().is_some();
+        (self.gate, self.shortages) = (Gate::Open, 0);
+        was_blocked
     }
 }
 
@@ -151,21 +220,37 @@ mod tests {
     }
 
     #[test]
-    fn want_of_room_is_lifted_only_by_what_was_placed_since() {
+    fn want_of_room_ends_only_with_what_was_placed_since() {
         let mut backoff = Backoff::default();
         assert!(backoff.found_no_room(Time::ZERO));
-        assert!(!backoff.succeeded(InstanceId(1), true), "placed before");
-        assert_eq!(backoff.allowed(Time::ZERO, 0), 0);
+        backoff.ready(InstanceId(1));
+        assert_eq!(backoff.allowed(0), 0, "that was placed before");
+        assert!(!backoff.expire(Time::ZERO));
         backoff.capacity_freed(Time::ZERO);
+        assert!(backoff.expire(Time::ZERO) && !backoff.expire(Time::ZERO));
+        let others = 5;
         assert_eq!(
-            (
-                backoff.allowed(Time::ZERO, 0),
-                backoff.allowed(Time::ZERO, 1)
-            ),
-            (1, 0)
+            backoff.allowed(others),
+            1,
+            "those on their way have their room"
         );
         backoff.started(InstanceId(9));
-        assert!(backoff.succeeded(InstanceId(9), false));
-        assert_eq!(backoff.allowed(Time::ZERO, 5), u32::MAX);
+        assert_eq!(backoff.allowed(others), 0);
+        backoff.ended(InstanceId(9));
+        assert_eq!(backoff.allowed(others), 1, "cancelled: it told nothing");
+        backoff.started(InstanceId(10));
+        assert!(
+            !backoff.placed(InstanceId(10)),
+            "the block itself had ended before"
+        );
+        assert_eq!(backoff.allowed(others), u32::MAX);
+    }
+
+    #[test]
+    fn any_instance_that_becomes_ready_ends_a_block_for_failures() {
+        let mut backoff = Backoff::default();
+        assert!(backoff.failed(Time::ZERO) && !backoff.failed(Time::ZERO));
+        assert!(!backoff.placed(InstanceId(1)) && backoff.ready(InstanceId(1)));
+        assert_eq!((backoff.allowed(7), backoff.failures()), (u32::MAX, 1));
     }
 }

@@ -94,9 +94,10 @@ pub enum Action {
         /// The instance.
         instance: InstanceId,
     },
-    /// Starts are blocked until then (crash-loop back-off or no capacity), or no longer. Stated
-    /// again with each failure; not taken back before a start succeeded, though one is tried
-    /// when the time has come.
+    /// Starts are blocked until then (crash-loop back-off or no capacity), or no longer. Each
+    /// block is stated when it begins and taken back when its time has come, or before if an
+    /// instance became ready or room was freed. One start at a time is tried then, and if that
+    /// fails the next block follows.
     Blocked(Option<Block>),
     /// Call with [`Event::Wake`] at this time. Replaces the former; [`Time::NEVER`] cancels it.
     WakeAt(Time),

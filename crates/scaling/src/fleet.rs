@@ -110,7 +110,7 @@ impl Fleet {
         self.backoff.failures()
     }
 
-    /// What blocks starts, or did until one is tried again.
+    /// What blocks starts, as stated last by [`Action::Blocked`].
     pub fn blocked(&self) -> Option<Block> {
         self.backoff.block()
     }
@@ -131,20 +131,18 @@ impl Fleet {
         if let Some(Phase::Starting { .. }) = self.instances.phase(instance) {
             self.instances
                 .set(instance, Phase::Starting { has_begun: true });
-            self.lift_block(instance, false, actions);
+            if self.backoff.placed(instance) {
+                actions.push(Action::Blocked(None));
+            }
         }
     }
 
     fn ready_now(&mut self, now: Time, instance: InstanceId, actions: &mut Vec<Action>) {
         if let Some(Phase::Starting { .. }) = self.instances.phase(instance) {
             self.instances.set(instance, Phase::Ready { since: now });
-            self.lift_block(instance, true, actions);
-        }
-    }
-
-    fn lift_block(&mut self, instance: InstanceId, is_ready: bool, actions: &mut Vec<Action>) {
-        if self.backoff.succeeded(instance, is_ready) {
-            actions.push(Action::Blocked(None));
+            if self.backoff.ready(instance) {
+                actions.push(Action::Blocked(None));
+            }
         }
     }
 
@@ -190,12 +188,14 @@ impl Fleet {
             }
             Some(Phase::Retiring { since }) => Some(since),
         };
+        self.backoff.ended(instance);
         // Any instance that serves for long speaks for the revision, also this one.
         oldest_since
             .into_iter()
             .for_each(|since| self.note_life(now, since));
         let was_healthy = lived_since.is_some_and(|since| now.since(since) >= HEALTHY_AFTER);
-        if failed && !was_healthy && self.backoff.failed(now) {
+        let is_failure = failed && !was_healthy && !self.is_closing;
+        if is_failure && self.backoff.failed(now) {
             actions.push(Action::Blocked(self.backoff.block()));
         }
     }
@@ -209,7 +209,8 @@ impl Fleet {
     fn no_capacity(&mut self, now: Time, instance: InstanceId, actions: &mut Vec<Action>) {
         if let Some(Phase::Starting { .. }) = self.instances.phase(instance) {
             self.instances.remove(instance);
-            if self.backoff.found_no_room(now) {
+            self.backoff.ended(instance);
+            if !self.is_closing && self.backoff.found_no_room(now) {
                 actions.push(Action::Blocked(self.backoff.block()));
             }
         }
@@ -234,14 +235,23 @@ impl Fleet {
             self.finish_closing(actions);
             return self.wake_at(Time::NEVER, actions);
         }
+        if self.backoff.expire(now) {
+            actions.push(Action::Blocked(None));
+        }
         let excess = self.count().saturating_sub(self.desired());
         self.cancel_starts(excess, |has_begun| !has_begun, actions);
         self.respect_max(actions);
-        let missing = self.desired().saturating_sub(self.count());
-        if missing == 0 || !self.is_runnable {
-            return self.wake_at(Time::NEVER, actions);
+        if self.is_runnable {
+            self.start_missing(ids, actions);
         }
-        let allowed = self.backoff.allowed(now, self.instances.starting());
+        // Also when nothing is missing: a gateway that was told of a block has to hear its end.
+        let until = self.backoff.block().map(|block| block.until);
+        self.wake_at(until.unwrap_or(Time::NEVER), actions);
+    }
+
+    fn start_missing(&mut self, ids: &mut dyn FnMut() -> InstanceId, actions: &mut Vec<Action>) {
+        let missing = self.desired().saturating_sub(self.count());
+        let allowed = self.backoff.allowed(self.instances.starting());
         for _ in 0..missing.min(allowed) {
             let instance = ids();
             debug_assert!(self.instances.phase(instance).is_none(), "ids are new");
@@ -250,7 +260,6 @@ impl Fleet {
             self.backoff.started(instance);
             actions.push(Action::Start { instance });
         }
-        self.wake_at(self.backoff.until(now).unwrap_or(Time::NEVER), actions);
     }
 
     /// Instances that count against `desired` and `max`.
@@ -272,6 +281,7 @@ impl Fleet {
             |phase| matches!(phase, Phase::Starting { has_begun } if may_cancel(has_begun));
         for instance in self.instances.youngest(count, is_meant) {
             self.instances.remove(instance);
+            self.backoff.ended(instance);
             actions.push(Action::CancelStart { instance });
         }
     }

@@ -14,8 +14,8 @@
 //!
 //! What always holds (`tests/invariants.rs` checks it on random histories):
 //! never more than `max` instances are starting or ready; while starts are
-//! blocked nothing is started, and after the block one start at a time until one
-//! succeeds; a closed fleet starts nothing, and says [`Action::Closed`] once.
+//! blocked nothing is started, and after a block one start at a time until one
+//! succeeds; a block that was told is told to be over when its time has come; a closed fleet starts nothing, and says [`Action::Closed`] once.
 //!
 //! Demand counts the instances the gateway has, idle ones included, so a fall
 //! in demand takes back only starts that nobody needs any more. Ready instances
