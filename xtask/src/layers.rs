@@ -23,12 +23,7 @@ struct Layer {
 
 /// Lowest first.
 const LAYERS: &[Layer] = &[
-    Layer {
-        name: "vocabulary",
-        crates: &["types"],
-        is_joined: false,
-        is_pure: true,
-    },
+    Layer { name: "vocabulary", crates: &["types"], is_joined: false, is_pure: true },
     Layer {
         name: "pure cores",
         crates: &["dispatch", "placement", "scaling"],
@@ -49,13 +44,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "back ends",
-        crates: &[
-            "sandbox-wasm",
-            "sandbox-linux",
-            "sandbox-fake",
-            "store-embedded",
-            "probe",
-        ],
+        crates: &["sandbox-wasm", "sandbox-linux", "sandbox-fake", "store-embedded", "probe"],
         is_joined: false,
         is_pure: false,
     },
@@ -65,32 +54,13 @@ const LAYERS: &[Layer] = &[
         is_joined: false,
         is_pure: false,
     },
-    Layer {
-        name: "benches",
-        crates: &["lab"],
-        is_joined: false,
-        is_pure: false,
-    },
-    Layer {
-        name: "assembly",
-        crates: &["cli"],
-        is_joined: false,
-        is_pure: false,
-    },
+    Layer { name: "benches", crates: &["lab"], is_joined: false, is_pure: false },
+    Layer { name: "assembly", crates: &["cli"], is_joined: false, is_pure: false },
 ];
 
 /// What a pure crate's dependencies must not be.
-const IMPURE: &[&str] = &[
-    "tokio",
-    "tokio-util",
-    "hyper",
-    "hyper-util",
-    "mio",
-    "rand",
-    "socket2",
-    "rustix",
-    "libc",
-];
+const IMPURE: &[&str] =
+    &["tokio", "tokio-util", "hyper", "hyper-util", "mio", "rand", "socket2", "rustix", "libc"];
 
 /// What a pure crate's source must not name.
 const IMPURE_PATHS: &[&str] = &[
@@ -151,20 +121,11 @@ struct Package {
 /// The crates of `crates/` with their normal dependencies.
 fn packages() -> Result<Vec<Package>> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .output()
         .context("cannot run cargo metadata")?;
     if !output.status.success() {
-        bail!(
-            "cargo metadata failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let empty = Vec::new();
@@ -177,11 +138,7 @@ fn packages() -> Result<Vec<Package>> {
             continue;
         }
         let mut found = Package {
-            folder: folder
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            folder: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             internal: Vec::new(),
             external: Vec::new(),
         };

@@ -7,10 +7,7 @@ use anyhow::{Context, Result, bail};
 /// Runs cargo and fails when it fails.
 pub(crate) fn cargo(args: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(args)
-        .status()
-        .context("cannot run cargo")?;
+    let status = Command::new(cargo).args(args).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("cargo {} failed ({status})", args.join(" "));
     }

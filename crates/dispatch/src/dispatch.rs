@@ -4,11 +4,10 @@
 //! waits) touches one tree node and one hash entry, allocates nothing and emits
 //! only `Send`.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use gapless_types::{InstanceId, Reason, RequestId, Time};
 
 use crate::learned::Learned;
@@ -20,12 +19,16 @@ use crate::{Action, Config, Event};
 /// keep-alive.
 const IDLE_REPORT_MIN: Duration = Duration::from_secs(1);
 
+/// While something waits the plan is reviewed after each expected start, but not
+/// more often than this.
+const REVIEW_MIN: Duration = Duration::from_millis(10);
+
 /// Shortest advice to try again.
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 
 /// Keyed by numbers we gave out ourselves, so a fixed hash is safe, and the
 /// same events always give the same run.
-type FixedHash = BuildHasherDefault<DefaultHasher>;
+type FixedHash = FixedState;
 
 /// One revision's queue, slots and start plan.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Dispatch {
     /// Ordered by id, which is the order of arrival; with each its deadline.
     queue: BTreeMap<RequestId, Time>,
     in_service: HashMap<RequestId, Service, FixedHash>,
+    /// The sum of the times at which those in service were sent, in nanoseconds.
+    sent_sum: u128,
     blocked: Option<(Time, Reason)>,
     is_closed: bool,
     demand: u32,
@@ -60,6 +65,7 @@ impl Dispatch {
             slots: Slots::default(),
             queue: BTreeMap::new(),
             in_service: HashMap::default(),
+            sent_sum: 0,
             blocked: None,
             is_closed: false,
             demand: 0,
@@ -106,11 +112,7 @@ impl Dispatch {
             Event::InstanceStarting { instance } => {
                 self.slots.starting(instance, now);
             }
-            Event::InstanceReady {
-                instance,
-                slots,
-                start,
-            } => {
+            Event::InstanceReady { instance, slots, start } => {
                 self.ready(now, instance, slots, start, actions);
             }
             Event::InstanceRetiring { instance } => self.retire(now, instance, actions),
@@ -155,7 +157,7 @@ impl Dispatch {
         // something waits: it is for whoever has no instance of their own.
         self.serve(now, actions);
         self.plan(now, false, actions);
-        self.arm(deadline, actions);
+        self.arm(deadline.min(self.review_at(now)), actions);
     }
 
     fn send(
@@ -165,13 +167,8 @@ impl Dispatch {
         instance: InstanceId,
         actions: &mut Vec<Action>,
     ) {
-        self.in_service.insert(
-            request,
-            Service {
-                instance,
-                sent: now,
-            },
-        );
+        self.in_service.insert(request, Service { instance, sent: now });
+        self.sent_sum += u128::from(now.as_nanos());
         actions.push(Action::Send { request, instance });
     }
 
@@ -183,6 +180,7 @@ impl Dispatch {
             }
             return;
         };
+        self.sent_sum -= u128::from(service.sent.as_nanos());
         if served {
             self.learned.saw_service(service.sent, now);
         }
@@ -191,9 +189,7 @@ impl Dispatch {
         };
         if live.is_retiring {
             if live.busy == 0 {
-                actions.push(Action::Released {
-                    instance: service.instance,
-                });
+                actions.push(Action::Released { instance: service.instance });
             }
             return;
         }
@@ -257,10 +253,7 @@ impl Dispatch {
             refuse(request, Reason::QueueTimeout, self.drain_time(), actions);
         }
         let keep_alive = self.config.keep_alive;
-        let mut next = self
-            .queue
-            .first_key_value()
-            .map_or(Time::NEVER, |(_, due)| *due);
+        let mut next = self.queue.first_key_value().map_or(Time::NEVER, |(_, due)| *due);
         for (instance, live) in self.slots.idle_mut() {
             let due = match live.reported {
                 None => live.unused_since + keep_alive,
@@ -296,19 +289,16 @@ impl Dispatch {
     /// binds requests the first `starting` wait for their own instances, so it is
     /// the first behind them.
     fn next_for_free_slot(&self) -> Option<RequestId> {
-        let bound = if self.planner.binds_requests() {
-            self.slots.starting_count()
-        } else {
-            0
-        };
+        let bound = if self.planner.binds_requests() { self.slots.starting_count() } else { 0 };
         self.queue.keys().nth(bound as usize).copied()
     }
 
     /// Why a request that finds no slot cannot hope for one.
     fn hopeless(&self, now: Time) -> Option<(Reason, Duration)> {
         let (until, reason) = self.blocked?;
+        let is_blocked = now < until;
         let nothing_to_come = self.slots.live_count() == 0 && self.slots.starting_count() == 0;
-        nothing_to_come.then(|| (reason, (until - now).max(RETRY_AFTER_MIN)))
+        (is_blocked && nothing_to_come).then(|| (reason, (until - now).max(RETRY_AFTER_MIN)))
     }
 
     fn refuse_hopeless(&mut self, now: Time, actions: &mut Vec<Action>) {
@@ -343,10 +333,7 @@ impl Dispatch {
         } else if self.queue.is_empty() {
             live
         } else {
-            self.planner
-                .wanted(&self.situation(now))
-                .min(self.config.instances_max)
-                .max(live)
+            self.planner.wanted(&self.situation(now)).min(self.config.instances_max).max(live)
         };
         if wanted != self.demand || (again && wanted > live) {
             self.demand = wanted;
@@ -363,9 +350,25 @@ impl Dispatch {
             starting_age: self.slots.starting_age_mean(now),
             slots_each: self.config.concurrency.max(1),
             start: self.learned.start(),
-            service: self.learned.service(),
+            service: self.service_expected(now),
             instances_max: self.config.instances_max,
         }
+    }
+
+    /// How long a service is expected to take: what was learned, or longer when
+    /// those in service have been there longer on average. So requests that hang
+    /// are not waited for.
+    fn service_expected(&self, now: Time) -> Option<Duration> {
+        let learned = self.learned.service()?;
+        let count = self.in_service.len() as u128;
+        let age_nanos = (u128::from(now.as_nanos()) * count).saturating_sub(self.sent_sum);
+        let age_mean = u64::try_from(age_nanos / count.max(1)).unwrap_or(u64::MAX);
+        Some(learned.max(Duration::from_nanos(age_mean)))
+    }
+
+    /// When to look again at the plan while something waits.
+    fn review_at(&self, now: Time) -> Time {
+        now + self.learned.start().max(REVIEW_MIN)
     }
 
     /// Asks to be woken at `due` unless that is already so earlier.
@@ -390,11 +393,7 @@ impl Dispatch {
 }
 
 fn refuse(request: RequestId, reason: Reason, retry_after: Duration, actions: &mut Vec<Action>) {
-    actions.push(Action::Refuse {
-        request,
-        reason,
-        retry_after,
-    });
+    actions.push(Action::Refuse { request, reason, retry_after });
 }
 
 #[cfg(test)]

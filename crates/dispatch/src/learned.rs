@@ -21,17 +21,12 @@ pub struct Learned {
 impl Learned {
     /// Nothing learned yet: starts are expected to take `start_prior`.
     pub fn new(start_prior: Duration) -> Self {
-        Learned {
-            start_prior,
-            start_secs: None,
-            service_secs: None,
-        }
+        Learned { start_prior, start_secs: None, service_secs: None }
     }
 
     /// How long a start is expected to take.
     pub fn start(&self) -> Duration {
-        self.start_secs
-            .map_or(self.start_prior, Duration::from_secs_f64)
+        self.start_secs.map_or(self.start_prior, Duration::from_secs_f64)
     }
 
     /// How long a service is expected to take, once one was seen.

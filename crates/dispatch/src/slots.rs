@@ -117,13 +117,7 @@ impl Slots {
         if self.starting.remove(&instance).is_none() && !self.is_new(instance) {
             return false;
         }
-        let live = Live {
-            slots,
-            busy: 0,
-            is_retiring: false,
-            unused_since: now,
-            reported: None,
-        };
+        let live = Live { slots, busy: 0, is_retiring: false, unused_since: now, reported: None };
         self.live.insert(instance, live);
         self.serving_live += 1;
         self.slots_live += slots;
@@ -208,10 +202,7 @@ mod tests {
         assert_eq!(slots.starting_count(), 0, "starting after ready");
         assert!(slots.forget(InstanceId(7)));
         assert!(!slots.ready(InstanceId(7), 1, NOW), "ready after gone");
-        assert!(
-            slots.ready(InstanceId(6), 1, NOW),
-            "an older one may come late"
-        );
+        assert!(slots.ready(InstanceId(6), 1, NOW), "an older one may come late");
         assert!(!slots.forget(InstanceId(9)), "gone before it was heard of");
         assert!(!slots.ready(InstanceId(9), 1, NOW));
     }

@@ -33,10 +33,7 @@ impl InFlight {
             return None;
         }
         metrics.gateway.in_flight.inc();
-        Some(InFlight {
-            count: count.clone(),
-            metrics: metrics.clone(),
-        })
+        Some(InFlight { count: count.clone(), metrics: metrics.clone() })
     }
 }
 
@@ -61,10 +58,7 @@ impl Held {
     /// The answer is complete.
     fn complete(self) {
         let took = self.clock.now() - self.arrived;
-        self.ticket
-            .queue()
-            .metrics
-            .ended(self.status, self.start, took);
+        self.ticket.queue().metrics.ended(self.status, self.start, took);
         self.ticket.finish();
         drop(self.in_flight);
     }
@@ -77,10 +71,7 @@ pub(crate) fn holding(response: Response, held: Held) -> Response {
             held.complete();
             return body;
         }
-        Body::boxed(Answer {
-            body,
-            held: Some(held),
-        })
+        Body::boxed(Answer { body, held: Some(held) })
     })
 }
 

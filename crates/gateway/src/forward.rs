@@ -31,28 +31,21 @@ pub(crate) fn prepare(
     prefix_len: usize,
 ) -> Option<HeaderValue> {
     let wants_upgrade = request.version() == Version::HTTP_11 && upgrade::is_wanted(request);
-    let protocol = wants_upgrade
-        .then(|| request.headers().get(UPGRADE).cloned())
-        .flatten();
+    let protocol = wants_upgrade.then(|| request.headers().get(UPGRADE).cloned()).flatten();
     if let Some(authority) = request.uri().authority()
         && !request.headers().contains_key(HOST)
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
         request.headers_mut().insert(HOST, host);
     }
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", PathAndQuery::as_str);
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let prefix = (prefix_len > 0).then(|| path[..prefix_len].to_owned());
     let rest = match &path[prefix_len..] {
         "" => PathAndQuery::from_static("/"),
-        rest if rest.starts_with('/') => rest
-            .parse()
-            .unwrap_or_else(|_| PathAndQuery::from_static("/")),
-        query => format!("/{query}")
-            .parse()
-            .unwrap_or_else(|_| PathAndQuery::from_static("/")),
+        rest if rest.starts_with('/') => {
+            rest.parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
+        }
+        query => format!("/{query}").parse().unwrap_or_else(|_| PathAndQuery::from_static("/")),
     };
     if prefix.is_some() || request.uri().authority().is_some() {
         *request.uri_mut() = Uri::from(rest);
@@ -82,9 +75,9 @@ pub(crate) async fn call(
         match &leased.reach {
             Reach::Local(_) if is_upgrade => Err((no_upgrade(), None)),
             Reach::Local(service) => service.call(request).await.map_err(|error| (error, None)),
-            Reach::Remote(pool) if is_upgrade => upgrade::send(pool.endpoint(), request)
-                .await
-                .map_err(|error| (error, None)),
+            Reach::Remote(pool) if is_upgrade => {
+                upgrade::send(pool.endpoint(), request).await.map_err(|error| (error, None))
+            }
             Reach::Remote(pool) => {
                 let connection = match pool.connect().await {
                     Ok(connection) => connection,
@@ -97,10 +90,7 @@ pub(crate) async fn call(
     };
     let answered = clock.timeout(timeout, answering).await;
     let connect = trace.get(Stage::Connect).unwrap_or_default();
-    trace.set(
-        Stage::Execute,
-        (clock.now() - began).saturating_sub(connect),
-    );
+    trace.set(Stage::Execute, (clock.now() - began).saturating_sub(connect));
     answered.unwrap_or_else(|| Err((late(timeout), None)))
 }
 
@@ -135,11 +125,7 @@ pub(crate) fn finish(
 ) {
     let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let fields = response.headers_mut();
-    let protocol = if is_switching {
-        fields.get(UPGRADE).cloned()
-    } else {
-        None
-    };
+    let protocol = if is_switching { fields.get(UPGRADE).cloned() } else { None };
     headers::remove_hop_by_hop(fields);
     if let Some(protocol) = protocol {
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));

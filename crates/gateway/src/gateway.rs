@@ -35,10 +35,7 @@ pub struct GatewayConfig {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        GatewayConfig {
-            in_flight_max: 20_000,
-            limits: Limits::default(),
-        }
+        GatewayConfig { in_flight_max: 20_000, limits: Limits::default() }
     }
 }
 
@@ -53,9 +50,7 @@ pub struct Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Gateway").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -74,19 +69,9 @@ impl Gateway {
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
-        let shared = Arc::new(Shared {
-            clock,
-            metrics,
-            control: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared { clock, metrics, control: OnceLock::new() });
         let (routes, in_flight) = (Routes::default(), Arc::default());
-        Arc::new(Gateway {
-            config,
-            shared,
-            routes,
-            in_flight,
-            shutdown,
-        })
+        Arc::new(Gateway { config, shared, routes, in_flight, shutdown })
     }
 
     /// Says who hears its wishes. Once.
@@ -126,20 +111,14 @@ impl Gateway {
     async fn exchange(&self, client: SocketAddr, request: Request) -> Result<Response, Refusal> {
         let arrived = self.shared.clock.now();
         if self.shutdown.has_begun() {
-            return Err(Refusal::new(
-                Reason::Draining,
-                "the gateway is shutting down",
-            ));
+            return Err(Refusal::new(Reason::Draining, "the gateway is shutting down"));
         }
         let found = match self.find(&request) {
             Some(found) => found,
             None => return own_answer(&request),
         };
         if request.method() == Method::CONNECT {
-            return Err(Refusal::new(
-                Reason::BadRequest,
-                "CONNECT is not a function's method",
-            ));
+            return Err(Refusal::new(Reason::BadRequest, "CONNECT is not a function's method"));
         }
         let max = self.config.in_flight_max;
         let in_flight =
@@ -147,21 +126,14 @@ impl Gateway {
                 let message = format!("the gateway carries {max} requests, as many as it may");
                 Refusal::new(Reason::GatewayFull, message)
             })?;
-        let exchange = Exchange {
-            client,
-            arrived,
-            trace: Trace::default(),
-        };
+        let exchange = Exchange { client, arrived, trace: Trace::default() };
         self.invoke(found, request, exchange, in_flight).await
     }
 
     fn find(&self, request: &Request) -> Option<Found> {
         let host = match request.uri().authority() {
             Some(authority) => authority.as_str(),
-            None => request
-                .headers()
-                .get(HOST)
-                .and_then(|host| host.to_str().ok())?,
+            None => request.headers().get(HOST).and_then(|host| host.to_str().ok())?,
         };
         self.routes.find(host, request.uri().path())
     }
@@ -185,9 +157,7 @@ impl Gateway {
             if let RouteReadiness::Failed(why) = &current.readiness {
                 return Err(Refusal::new(Reason::NotReady, &**why).about(name));
             }
-            let queue = current
-                .entry
-                .queue(|| self.new_queue(current.revision.clone()));
+            let queue = current.entry.queue(|| self.new_queue(current.revision.clone()));
             let (leased, ticket) = match queue.admit().await {
                 (Verdict::Slot(leased), ticket) => (leased, ticket),
                 (Verdict::Refused(refusal), _) => {
@@ -202,27 +172,14 @@ impl Gateway {
             let start = self.note_start(&leased, &mut exchange);
             let timeout = current.revision.spec.timeout.0;
             let clock = self.shared.clock;
-            let calling = forward::call(
-                &leased,
-                request,
-                is_upgrade,
-                timeout,
-                clock,
-                &mut exchange.trace,
-            );
+            let calling =
+                forward::call(&leased, request, is_upgrade, timeout, clock, &mut exchange.trace);
             let (error, unsent) = match calling.await {
                 Ok(mut response) => {
                     forward::finish(&mut response, queue, &leased, start, &exchange.trace);
                     let status = response.status().as_u16();
                     let arrived = exchange.arrived;
-                    let held = Held {
-                        ticket,
-                        in_flight,
-                        clock,
-                        arrived,
-                        status,
-                        start,
-                    };
+                    let held = Held { ticket, in_flight, clock, arrived, status, start };
                     return Ok(pass_on(response, is_upgrade, client_upgrade, held));
                 }
                 Err(unanswered) => unanswered,
@@ -280,11 +237,7 @@ fn own_answer(request: &Request) -> Result<Response, Refusal> {
         response.headers_mut().insert(CONTENT_TYPE, text);
         return Ok(response);
     }
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("");
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let message = format!(
         "no function answers to host {host:?} and path {:?}; a function NAME in NAMESPACE answers to \
          the host NAME.NAMESPACE.localhost and to the path /fn/NAMESPACE/NAME/ \
@@ -304,10 +257,6 @@ impl Handler for Gateway {
     }
 
     fn connection(&self, is_open: bool) {
-        self.shared
-            .metrics
-            .gateway
-            .connections
-            .inc_by(if is_open { 1 } else { -1 });
+        self.shared.metrics.gateway.connections.inc_by(if is_open { 1 } else { -1 });
     }
 }

@@ -93,12 +93,7 @@ mod tests {
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 
@@ -125,11 +120,7 @@ mod tests {
             ("x-forwarded-for", "10.0.0.9"),
             ("expect", "100-continue"),
         ]);
-        for_function(
-            &mut headers,
-            "127.0.0.1:4000".parse().unwrap(),
-            Some("/fn/default/hello"),
-        );
+        for_function(&mut headers, "127.0.0.1:4000".parse().unwrap(), Some("/fn/default/hello"));
         assert_eq!(headers["x-forwarded-for"], "10.0.0.9, 127.0.0.1");
         let forwarded = "for=127.0.0.1;host=\"hello.default.localhost:8080\";proto=http";
         assert_eq!(headers["forwarded"], forwarded);

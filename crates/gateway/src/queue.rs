@@ -139,11 +139,7 @@ impl Queue {
             (request, decided.take().ok_or(waiting))
         };
         self.perform(effects);
-        let mut ticket = Ticket {
-            queue: self.clone(),
-            request,
-            ending: Ending::Cancel,
-        };
+        let mut ticket = Ticket { queue: self.clone(), request, ending: Ending::Cancel };
         let verdict = match decided {
             Ok(verdict) => verdict,
             Err(Some(told)) => {
@@ -155,11 +151,7 @@ impl Queue {
                 });
                 let told = told.await;
                 let waited = self.shared.clock.now() - asked_at;
-                self.shared
-                    .metrics
-                    .gateway
-                    .queue_wait_seconds
-                    .observe(waited.as_secs_f64());
+                self.shared.metrics.gateway.queue_wait_seconds.observe(waited.as_secs_f64());
                 told.unwrap_or_else(|_| gone())
             }
             Err(None) => gone(),
@@ -189,25 +181,12 @@ impl Queue {
         let now = self.shared.clock.now();
         let start = lease.start.total();
         let label = header_value(&instance.to_string());
-        let leased = Leased {
-            id: instance,
-            reach,
-            start: lease.start,
-            ready_at: now,
-            label,
-        };
+        let leased = Leased { id: instance, reach, start: lease.start, ready_at: now, label };
         let mut effects = Effects::new();
         {
             let mut state = self.state.lock();
-            state
-                .leases
-                .entry(instance)
-                .or_insert_with(|| Arc::new(leased));
-            let event = Event::InstanceReady {
-                instance,
-                slots: lease.slots,
-                start,
-            };
+            state.leases.entry(instance).or_insert_with(|| Arc::new(leased));
+            let event = Event::InstanceReady { instance, slots: lease.slots, start };
             state.step(now, event, &mut effects, RequestId(0));
             state.forget_dead_leases(instance);
         }
@@ -304,17 +283,12 @@ impl State {
         for action in actions.drain(..) {
             let (request, verdict) = match action {
                 Action::Send { request, instance } => (request, self.slot(instance)),
-                Action::Refuse {
-                    request,
-                    reason,
-                    retry_after,
-                } => (request, self.refuse(reason, retry_after)),
+                Action::Refuse { request, reason, retry_after } => {
+                    (request, self.refuse(reason, retry_after))
+                }
                 Action::Demand { instances } => {
                     self.demand_seq += 1;
-                    effects.push(Effect::Demand(Demand {
-                        seq: self.demand_seq,
-                        instances,
-                    }));
+                    effects.push(Effect::Demand(Demand { seq: self.demand_seq, instances }));
                     continue;
                 }
                 Action::Idle { instance } => {
@@ -351,11 +325,7 @@ impl State {
 
     fn refuse(&self, reason: Reason, retry_after: Duration) -> Verdict {
         let is_blocked = matches!(reason, Reason::StartFailed | Reason::NoCapacity);
-        let detail = if is_blocked {
-            self.block_message.as_deref()
-        } else {
-            None
-        };
+        let detail = if is_blocked { self.block_message.as_deref() } else { None };
         Verdict::Refused(Refusal::of_core(reason, retry_after, detail))
     }
 
@@ -368,10 +338,7 @@ impl State {
 }
 
 fn gone() -> Verdict {
-    Verdict::Refused(Refusal::new(
-        Reason::InstanceDied,
-        "the instance died before it was called",
-    ))
+    Verdict::Refused(Refusal::new(Reason::InstanceDied, "the instance died before it was called"))
 }
 
 /// What a ticket's drop tells the core.

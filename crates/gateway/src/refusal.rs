@@ -22,12 +22,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Refusal {
-            reason,
-            message: message.into(),
-            retry_after: None,
-            revision: None,
-        }
+        Refusal { reason, message: message.into(), retry_after: None, revision: None }
     }
 
     /// A refusal of a dispatch core, which knows when to come back.
@@ -36,12 +31,7 @@ impl Refusal {
             Some(detail) => detail.to_owned(),
             None => sentence(reason).to_owned(),
         };
-        Refusal {
-            reason,
-            message,
-            retry_after: Some(retry_after),
-            revision: None,
-        }
+        Refusal { reason, message, retry_after: Some(retry_after), revision: None }
     }
 
     pub(crate) fn about(mut self, revision: &RevisionName) -> Self {
@@ -51,9 +41,7 @@ impl Refusal {
 
     /// The answer for the client.
     pub(crate) fn into_response(self) -> Response {
-        let retry_after = self
-            .retry_after
-            .map(|wait| wait.as_millis().div_ceil(1000).max(1));
+        let retry_after = self.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
         let mut error = serde_json::json!({
             "reason": self.reason,
             "fault": self.reason.fault(),
@@ -71,10 +59,7 @@ impl Refusal {
         *response.status_mut() = status(self.reason);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            REASON_HEADER,
-            HeaderValue::from_static(self.reason.as_str()),
-        );
+        headers.insert(REASON_HEADER, HeaderValue::from_static(self.reason.as_str()));
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
         }

@@ -81,18 +81,12 @@ impl Routes {
         if let Some(own) = strip_suffix_ignore_case(host, OWN_SUFFIX) {
             let route = with_lower_case(own, |key| get(&self.by_name, key));
             if let Some(route) = route.flatten() {
-                return Some(Found {
-                    route,
-                    prefix_len: 0,
-                });
+                return Some(Found { route, prefix_len: 0 });
             }
         } else if !self.by_host.is_empty()
             && let Some(route) = with_lower_case(host, |key| get(&self.by_host, key)).flatten()
         {
-            return Some(Found {
-                route,
-                prefix_len: 0,
-            });
+            return Some(Found { route, prefix_len: 0 });
         }
         self.find_by_path(path)
     }
@@ -110,10 +104,7 @@ impl Routes {
 
     /// States a function's route. Returns the entry of the revision it replaced.
     pub(crate) fn set(&self, stated: FunctionRoute) -> Option<(RevisionName, Arc<Entry>)> {
-        let FunctionRoute {
-            revision,
-            readiness,
-        } = stated;
+        let FunctionRoute { revision, readiness } = stated;
         let name = revision.name.clone();
         let table_key = table_key(&revision.function);
         let former = get(&self.by_name, &table_key);
@@ -121,19 +112,11 @@ impl Routes {
             Some((_, entry)) => entry.clone(),
             None => Arc::new(Entry::default()),
         };
-        self.revisions
-            .pin()
-            .insert(name.clone(), (revision.clone(), entry.clone()));
-        let current = Arc::new(Current {
-            revision,
-            readiness,
-            entry,
-        });
+        self.revisions.pin().insert(name.clone(), (revision.clone(), entry.clone()));
+        let current = Arc::new(Current { revision, readiness, entry });
         let Some(route) = former else {
             let host = host_of(&current.revision);
-            let route = Arc::new(Route {
-                current: ArcSwap::new(current),
-            });
+            let route = Arc::new(Route { current: ArcSwap::new(current) });
             if let Some(host) = host {
                 self.by_host.pin().insert(host, route.clone());
             }
@@ -242,27 +225,14 @@ mod tests {
     fn route(namespace: &str, name: &str, generation: u64, host: Option<&str>) -> FunctionRoute {
         let function = FunctionKey::new(namespace, name).unwrap();
         let mut spec = FunctionSpec::with_defaults();
-        spec.access.route = host.map(|host| OwnRoute {
-            host: host.into(),
-            path: "/".into(),
-        });
-        let revision = Revision {
-            name: RevisionName::new(&function, generation),
-            function,
-            spec,
-        };
-        FunctionRoute {
-            revision: Arc::new(revision),
-            readiness: RouteReadiness::Ready,
-        }
+        spec.access.route = host.map(|host| OwnRoute { host: host.into(), path: "/".into() });
+        let revision = Revision { name: RevisionName::new(&function, generation), function, spec };
+        FunctionRoute { revision: Arc::new(revision), readiness: RouteReadiness::Ready }
     }
 
     fn found(routes: &Routes, host: &str, path: &str) -> Option<(String, usize)> {
         let found = routes.find(host, path)?;
-        Some((
-            found.route.current().revision.function.to_string(),
-            found.prefix_len,
-        ))
+        Some((found.route.current().revision.function.to_string(), found.prefix_len))
     }
 
     #[test]
@@ -274,14 +244,8 @@ mod tests {
         assert_eq!(found(&routes, "hello.default.localhost:8080", "/"), hello);
         assert_eq!(found(&routes, "HELLO.Default.LOCALHOST", "/x"), hello);
         let by_path = Some(("default/hello".to_owned(), 17));
-        assert_eq!(
-            found(&routes, "127.0.0.1:8080", "/fn/default/hello"),
-            by_path
-        );
-        assert_eq!(
-            found(&routes, "127.0.0.1:8080", "/fn/default/hello/a/b"),
-            by_path
-        );
+        assert_eq!(found(&routes, "127.0.0.1:8080", "/fn/default/hello"), by_path);
+        assert_eq!(found(&routes, "127.0.0.1:8080", "/fn/default/hello/a/b"), by_path);
         assert_eq!(found(&routes, "[::1]:8080", "/fn/default/hello/"), by_path);
         let cart = Some(("shop/cart".to_owned(), 0));
         assert_eq!(found(&routes, "cart.example.com:80", "/"), cart);
@@ -310,20 +274,9 @@ mod tests {
     #[test]
     fn another_revision_replaces_the_former_and_moves_the_host() {
         let routes = Routes::default();
-        assert!(
-            routes
-                .set(route("default", "a", 1, Some("one.example")))
-                .is_none()
-        );
-        assert!(
-            routes
-                .set(route("default", "a", 1, Some("one.example")))
-                .is_none(),
-            "again"
-        );
-        let (former, _) = routes
-            .set(route("default", "a", 2, Some("two.example")))
-            .unwrap();
+        assert!(routes.set(route("default", "a", 1, Some("one.example"))).is_none());
+        assert!(routes.set(route("default", "a", 1, Some("one.example"))).is_none(), "again");
+        let (former, _) = routes.set(route("default", "a", 2, Some("two.example"))).unwrap();
         assert_eq!(former.short(), "a-00001");
         assert_eq!(found(&routes, "one.example", "/"), None);
         assert!(found(&routes, "two.example", "/").is_some());

@@ -65,11 +65,7 @@ impl Pool {
     /// A pool for an instance that serves `slots` requests at a time.
     pub fn new(endpoint: Endpoint, slots: u32) -> Arc<Self> {
         let idle_max = slots as usize;
-        Arc::new(Pool {
-            endpoint,
-            idle: Mutex::new(Vec::new()),
-            idle_max,
-        })
+        Arc::new(Pool { endpoint, idle: Mutex::new(Vec::new()), idle_max })
     }
 
     /// A connection: an idle one that is still open, or a new one.
@@ -84,21 +80,12 @@ impl Pool {
             })
             .await;
             if is_open {
-                return Ok(Connected {
-                    halves,
-                    pool: self.clone(),
-                });
+                return Ok(Connected { halves, pool: self.clone() });
             }
         }
         let (sender, mover) = open(&self.endpoint).await?;
-        let halves = Halves {
-            sender,
-            mover: Box::pin(mover),
-        };
-        Ok(Connected {
-            halves,
-            pool: self.clone(),
-        })
+        let halves = Halves { sender, mover: Box::pin(mover) };
+        Ok(Connected { halves, pool: self.clone() })
     }
 
     /// Where its connections lead.
@@ -124,15 +111,9 @@ pub(crate) async fn open(endpoint: &Endpoint) -> Result<(SendRequest<Body>, Move
     };
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, Stream::connect(endpoint))
         .await
-        .map_err(|_| {
-            failed(format!(
-                "the instance at {endpoint:?} does not accept connections"
-            ))
-        })?
+        .map_err(|_| failed(format!("the instance at {endpoint:?} does not accept connections")))?
         .map_err(|error| {
-            failed(format!(
-                "cannot connect to the instance at {endpoint:?}: {error}"
-            ))
+            failed(format!("cannot connect to the instance at {endpoint:?}: {error}"))
         })?;
     http1::Builder::new()
         .preserve_header_case(false)
@@ -173,10 +154,7 @@ impl Connected {
             answer.as_mut().poll(cx)
         })
         .await;
-        let halves = (!has_ended).then_some(Halves {
-            sender: halves.sender,
-            mover,
-        });
+        let halves = (!has_ended).then_some(Halves { sender: halves.sender, mover });
         match answered {
             Ok(response) => Ok(response.map(|incoming| body(incoming, halves, pool))),
             Err(mut error) => {
@@ -190,30 +168,15 @@ impl Connected {
 fn call_error(error: &hyper::Error, is_unsent: bool) -> CallError {
     let is_garbage = error.is_parse();
     let (reason, what) = if is_garbage {
-        (
-            Reason::BadResponse,
-            "the instance's answer is not valid HTTP",
-        )
+        (Reason::BadResponse, "the instance's answer is not valid HTTP")
     } else {
-        (
-            Reason::InstanceDied,
-            "the instance closed the connection without an answer",
-        )
+        (Reason::InstanceDied, "the instance closed the connection without an answer")
     };
-    CallError {
-        reason,
-        message: format!("{what}: {error}"),
-        instance_is_dead: false,
-        is_unsent,
-    }
+    CallError { reason, message: format!("{what}: {error}"), instance_is_dead: false, is_unsent }
 }
 
 fn body(incoming: Incoming, halves: Option<Halves>, pool: Arc<Pool>) -> Body {
-    let mut body = ConnectionBody {
-        incoming,
-        halves,
-        pool,
-    };
+    let mut body = ConnectionBody { incoming, halves, pool };
     if body.incoming.is_end_stream() {
         body.settle();
         return Body::Empty;

@@ -124,10 +124,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 /// Running out of descriptors or memory passes; a connection that broke before
 /// it was accepted is nothing.
 async fn pause_after(error: &io::Error) {
-    let is_about_one_connection = matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    );
+    let is_about_one_connection =
+        matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
     if !is_about_one_connection {
         tracing::warn!(%error, "cannot accept connections");
         tokio::time::sleep(Duration::from_millis(20)).await;

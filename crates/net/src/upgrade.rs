@@ -11,15 +11,11 @@ use crate::client;
 pub fn is_wanted(request: &Request) -> bool {
     let headers = request.headers();
     headers.contains_key(http::header::UPGRADE)
-        && headers
-            .get_all(http::header::CONNECTION)
-            .iter()
-            .any(|value| {
-                value.to_str().is_ok_and(|text| {
-                    text.split(',')
-                        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-                })
+        && headers.get_all(http::header::CONNECTION).iter().any(|value| {
+            value.to_str().is_ok_and(|text| {
+                text.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
             })
+        })
 }
 
 /// Sends a request that asks for an upgrade, on a connection of its own. The
@@ -29,14 +25,12 @@ pub async fn send(endpoint: &Endpoint, request: Request) -> Result<Response, Cal
     // Here a task is right: the connection outlives the request.
     gapless_rt::spawn(mover.with_upgrades());
     let answered = sender.send_request(request).await;
-    answered
-        .map(|response| response.map(Into::into))
-        .map_err(|error| CallError {
-            reason: gapless_types::Reason::InstanceDied,
-            message: format!("the instance gave no answer to an upgrade: {error}"),
-            instance_is_dead: false,
-            is_unsent: false,
-        })
+    answered.map(|response| response.map(Into::into)).map_err(|error| CallError {
+        reason: gapless_types::Reason::InstanceDied,
+        message: format!("the instance gave no answer to an upgrade: {error}"),
+        instance_is_dead: false,
+        is_unsent: false,
+    })
 }
 
 /// Copies between both sides once both have switched; ends when either closes.

@@ -144,9 +144,7 @@ impl Cluster {
 
     /// Whether any node has this kind of sandbox.
     pub fn has_sandbox(&self, sandbox: &str) -> bool {
-        self.nodes
-            .iter()
-            .any(|node| node.capacity.sandboxes.contains(&sandbox))
+        self.nodes.iter().any(|node| node.capacity.sandboxes.contains(&sandbox))
     }
 
     /// Reserves room for one instance.

@@ -5,19 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn capacity(cpu: u32, memory: u64) -> Capacity {
-    Capacity {
-        cpu: CpuMillis(cpu),
-        memory: Bytes(memory),
-        sandboxes: vec!["wasm"],
-    }
+    Capacity { cpu: CpuMillis(cpu), memory: Bytes(memory), sandboxes: vec!["wasm"] }
 }
 
 fn shape(cpu: u32, memory: u64) -> Shape {
-    Shape {
-        cpu: CpuMillis(cpu),
-        memory: Bytes(memory),
-        sandbox: "wasm",
-    }
+    Shape { cpu: CpuMillis(cpu), memory: Bytes(memory), sandbox: "wasm" }
 }
 
 fn cluster(nodes: &[(u32, u64)]) -> Cluster {
@@ -38,16 +30,9 @@ fn placed(cluster: &mut Cluster, shape: Shape) -> String {
 #[test]
 fn the_emptiest_node_is_chosen_and_equals_take_turns() {
     let mut cluster = cluster(&[(1000, 100), (1000, 100), (1000, 1000)]);
-    let order: Vec<String> = (0..12)
-        .map(|_| placed(&mut cluster, shape(10, 100)))
-        .collect();
+    let order: Vec<String> = (0..12).map(|_| placed(&mut cluster, shape(10, 100))).collect();
     assert_eq!(order[..3], ["n0", "n1", "n2"]);
-    assert!(
-        order[3..]
-            .iter()
-            .all(|node| node == "n2" || node.starts_with("of 3")),
-        "{order:?}"
-    );
+    assert!(order[3..].iter().all(|node| node == "n2" || node.starts_with("of 3")), "{order:?}");
 }
 
 #[test]
@@ -59,10 +44,7 @@ fn what_is_lacking_is_said() {
         said,
         "of 3 nodes: 1 not ready, 1 without enough free memory, 1 without enough free processor share"
     );
-    let other = Shape {
-        sandbox: "linux",
-        ..shape(1, 1)
-    };
+    let other = Shape { sandbox: "linux", ..shape(1, 1) };
     assert!(placed(&mut cluster, other).contains("2 without this kind of sandbox"));
 }
 

@@ -81,10 +81,7 @@ impl Shared {
             if due <= self.clock.now().as_nanos() {
                 // A `set` between the load and here is kept, not overwritten.
                 let fired = u64::MAX;
-                if self
-                    .due
-                    .compare_exchange(due, fired, Ordering::SeqCst, Ordering::SeqCst)
-                    .is_ok()
+                if self.due.compare_exchange(due, fired, Ordering::SeqCst, Ordering::SeqCst).is_ok()
                 {
                     return;
                 }

@@ -115,12 +115,7 @@ impl Metrics {
         let gateway = GatewayMetrics::register(&mut registry);
         let node = NodeMetrics::register(&mut registry);
         let control = ControlMetrics::register(&mut registry);
-        Arc::new(Metrics {
-            registry,
-            gateway,
-            node,
-            control,
-        })
+        Arc::new(Metrics { registry, gateway, node, control })
     }
 
     /// The text exposition (OpenMetrics 1.0).
@@ -170,9 +165,7 @@ impl GatewayMetrics {
             refusals: Reason::ALL
                 .iter()
                 .map(|reason| {
-                    refusals.get_or_create_owned(&ReasonLabels {
-                        reason: reason.as_str(),
-                    })
+                    refusals.get_or_create_owned(&ReasonLabels { reason: reason.as_str() })
                 })
                 .collect(),
             labelled: AtomicUsize::new(0),
@@ -226,20 +219,12 @@ impl GatewayMetrics {
     /// The handles of one function, to be kept beside it.
     pub fn function(&self, key: &FunctionKey) -> FunctionMetrics {
         let is_labelled = self.labelled.fetch_add(1, Ordering::Relaxed) < FUNCTIONS_LABELLED_MAX;
-        let (namespace, function) = if is_labelled {
-            (key.namespace(), key.name())
-        } else {
-            ("other", "other")
-        };
+        let (namespace, function) =
+            if is_labelled { (key.namespace(), key.name()) } else { ("other", "other") };
         let counter = |status: u16, start: Start| {
             let status = StatusClass::of(status).label();
             let (namespace, function) = (namespace.to_owned(), function.to_owned());
-            self.requests.get_or_create_owned(&RequestLabels {
-                namespace,
-                function,
-                status,
-                start,
-            })
+            self.requests.get_or_create_owned(&RequestLabels { namespace, function, status, start })
         };
         let of = |start| [200, 300, 400, 500].map(|status| counter(status, start));
         FunctionMetrics {
@@ -285,16 +270,8 @@ impl NodeMetrics {
         };
         let phases = metrics.start_seconds.clone();
         registry.register(names::NODE_START_SECONDS, "Phases of starts", phases);
-        registry.register(
-            names::NODE_STARTS,
-            "Starts by outcome",
-            metrics.starts.clone(),
-        );
-        registry.register(
-            names::NODE_INSTANCES,
-            "Instances alive",
-            metrics.instances.clone(),
-        );
+        registry.register(names::NODE_STARTS, "Starts by outcome", metrics.starts.clone());
+        registry.register(names::NODE_INSTANCES, "Instances alive", metrics.instances.clone());
         let dropped = metrics.log_lines_dropped.clone();
         registry.register(names::NODE_LOG_LINES_DROPPED, "Log lines dropped", dropped);
         metrics
@@ -303,23 +280,17 @@ impl NodeMetrics {
     /// One phase of a start took this long.
     pub fn start_phase(&self, sandbox: &'static str, phase: &'static str, took: Duration) {
         let labels = PhaseLabels { phase, sandbox };
-        self.start_seconds
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        self.start_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// A start ended, as `ready`, `failed` or `dropped`.
     pub fn start_ended(&self, sandbox: &'static str, outcome: &'static str) {
-        self.starts
-            .get_or_create(&OutcomeLabels { sandbox, outcome })
-            .inc();
+        self.starts.get_or_create(&OutcomeLabels { sandbox, outcome }).inc();
     }
 
     /// Instances came (positive) or went (negative).
     pub fn instances_changed(&self, sandbox: &'static str, by: i64) {
-        self.instances
-            .get_or_create(&SandboxLabels { sandbox })
-            .inc_by(by);
+        self.instances.get_or_create(&SandboxLabels { sandbox }).inc_by(by);
     }
 }
 
@@ -347,17 +318,9 @@ impl ControlMetrics {
             "Functions declared",
             metrics.functions.clone(),
         );
-        registry.register(
-            names::CONTROL_DEMANDS,
-            "Demand messages",
-            metrics.demands.clone(),
-        );
+        registry.register(names::CONTROL_DEMANDS, "Demand messages", metrics.demands.clone());
         let placements = metrics.placements.clone();
-        registry.register(
-            names::CONTROL_PLACEMENTS,
-            "Placements by outcome",
-            placements,
-        );
+        registry.register(names::CONTROL_PLACEMENTS, "Placements by outcome", placements);
         let requests = metrics.api_requests.clone();
         registry.register(names::CONTROL_API_REQUESTS, "API requests", requests);
         metrics
@@ -365,17 +328,12 @@ impl ControlMetrics {
 
     /// A placement ended, as `placed` or `no-capacity`.
     pub fn placed(&self, outcome: &'static str) {
-        self.placements
-            .get_or_create(&PlacementLabels { outcome })
-            .inc();
+        self.placements.get_or_create(&PlacementLabels { outcome }).inc();
     }
 
     /// The API answered a request.
     pub fn api_request(&self, method: &str, status: u16) {
-        let labels = ApiLabels {
-            method: method.to_owned(),
-            status: status.to_string(),
-        };
+        let labels = ApiLabels { method: method.to_owned(), status: status.to_string() };
         self.api_requests.get_or_create(&labels).inc();
     }
 }
@@ -391,20 +349,12 @@ mod tests {
         let function = metrics.gateway.function(&key);
         function.ended(200, Start::cold, Duration::from_millis(3));
         metrics.gateway.refused(Reason::QueueFull);
-        metrics
-            .node
-            .start_phase("wasm", "boot", Duration::from_micros(40));
+        metrics.node.start_phase("wasm", "boot", Duration::from_micros(40));
         let text = metrics.encode();
         let requests = "gapless_gateway_requests_total{namespace=\"default\",function=\"hello\",status=\"2xx\",start=\"cold\"} 1";
         assert!(text.contains(requests), "{text}");
-        assert!(
-            text.contains("gapless_gateway_refusals_total{reason=\"queue-full\"} 1"),
-            "{text}"
-        );
-        assert!(
-            text.contains("gapless_gateway_request_seconds_count{start=\"cold\"} 1"),
-            "{text}"
-        );
+        assert!(text.contains("gapless_gateway_refusals_total{reason=\"queue-full\"} 1"), "{text}");
+        assert!(text.contains("gapless_gateway_request_seconds_count{start=\"cold\"} 1"), "{text}");
         assert!(
             text.contains(
                 "gapless_node_start_seconds_sum{phase=\"boot\",sandbox=\"wasm\"} 0.00004"
@@ -419,10 +369,7 @@ mod tests {
         let metrics = Metrics::new();
         for index in 0..=FUNCTIONS_LABELLED_MAX {
             let key = FunctionKey::new("default", &format!("f{index}")).unwrap();
-            metrics
-                .gateway
-                .function(&key)
-                .ended(200, Start::warm, Duration::ZERO);
+            metrics.gateway.function(&key).ended(200, Start::warm, Duration::ZERO);
         }
         let text = metrics.encode();
         assert!(text.contains("function=\"f999\""));

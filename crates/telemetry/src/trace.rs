@@ -31,9 +31,8 @@ pub enum Stage {
 
 const STAGE_COUNT: usize = 8;
 
-const STAGE_NAMES: [&str; STAGE_COUNT] = [
-    "queue", "place", "fetch", "create", "boot", "init", "connect", "execute",
-];
+const STAGE_NAMES: [&str; STAGE_COUNT] =
+    ["queue", "place", "fetch", "create", "boot", "init", "connect", "execute"];
 
 /// How long each stage of a request took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,18 +102,12 @@ fn random() -> u64 {
 impl TraceParent {
     /// A new identity.
     pub fn generate() -> Self {
-        TraceParent {
-            trace: [random() | 1, random()],
-            span: random() | 1,
-        }
+        TraceParent { trace: [random() | 1, random()], span: random() | 1 }
     }
 
     /// The header's value: version, trace id, parent id, not sampled.
     pub fn header(&self) -> String {
-        format!(
-            "00-{:016x}{:016x}-{:016x}-00",
-            self.trace[0], self.trace[1], self.span
-        )
+        format!("00-{:016x}{:016x}-{:016x}-00", self.trace[0], self.trace[1], self.span)
     }
 }
 
@@ -129,21 +122,14 @@ mod tests {
         trace.set(Stage::Queue, Duration::from_micros(1234));
         assert_eq!(trace.server_timing(), "queue;dur=1.234, execute;dur=0.056");
         trace.set_start(&[Duration::from_millis(1); 5]);
-        assert!(
-            trace
-                .server_timing()
-                .contains("place;dur=1.000, fetch;dur=1.000, create")
-        );
+        assert!(trace.server_timing().contains("place;dur=1.000, fetch;dur=1.000, create"));
     }
 
     #[test]
     fn identities_are_well_formed_and_differ() {
         let one = TraceParent::generate().header();
         let parts: Vec<&str> = one.split('-').collect();
-        assert_eq!(
-            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
-            [2, 32, 16, 2]
-        );
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
         assert_ne!(one, TraceParent::generate().header());
     }
 }

@@ -32,26 +32,12 @@ fn step(core: &mut Dispatch, now: Time, event: Event) -> Vec<Action> {
 }
 
 fn arrive(core: &mut Dispatch, now: Time, request: u64) -> Vec<Action> {
-    step(
-        core,
-        now,
-        Event::Arrive {
-            request: RequestId(request),
-        },
-    )
+    step(core, now, Event::Arrive { request: RequestId(request) })
 }
 
 fn ready(core: &mut Dispatch, now: Time, instance: u64) -> Vec<Action> {
     let start = Duration::from_millis(10);
-    step(
-        core,
-        now,
-        Event::InstanceReady {
-            instance: InstanceId(instance),
-            slots: 1,
-            start,
-        },
-    )
+    step(core, now, Event::InstanceReady { instance: InstanceId(instance), slots: 1, start })
 }
 
 fn sent(actions: &[Action]) -> Vec<(u64, u64)> {
@@ -64,9 +50,7 @@ fn sent(actions: &[Action]) -> Vec<(u64, u64)> {
 
 fn refused(actions: &[Action]) -> Vec<(u64, Reason)> {
     let refusal = |action: &Action| match action {
-        Action::Refuse {
-            request, reason, ..
-        } => Some((request.0, *reason)),
+        Action::Refuse { request, reason, .. } => Some((request.0, *reason)),
         _ => None,
     };
     actions.iter().filter_map(refusal).collect()
@@ -85,21 +69,9 @@ fn a_warm_request_is_sent_and_nothing_else_is_said() {
     ready(&mut core, ms(0), 1);
     assert_eq!(
         arrive(&mut core, ms(1), 1),
-        [Action::Send {
-            request: RequestId(1),
-            instance: InstanceId(1)
-        }]
+        [Action::Send { request: RequestId(1), instance: InstanceId(1) }]
     );
-    assert_eq!(
-        step(
-            &mut core,
-            ms(2),
-            Event::Finish {
-                request: RequestId(1)
-            }
-        ),
-        []
-    );
+    assert_eq!(step(&mut core, ms(2), Event::Finish { request: RequestId(1) }), []);
 }
 
 #[test]
@@ -107,23 +79,14 @@ fn a_cold_request_asks_for_an_instance_and_takes_it() {
     let mut core = Dispatch::new(config());
     let actions = arrive(&mut core, ms(0), 1);
     assert_eq!(demanded(&actions), Some(1));
-    assert!(actions.contains(&Action::WakeAt(ms(1000))));
-    step(
-        &mut core,
-        ms(1),
-        Event::InstanceStarting {
-            instance: InstanceId(1),
-        },
-    );
+    assert!(actions.contains(&Action::WakeAt(ms(100))), "the plan is reviewed after a start");
+    step(&mut core, ms(1), Event::InstanceStarting { instance: InstanceId(1) });
     assert_eq!(sent(&ready(&mut core, ms(5), 1)), [(1, 1)]);
 }
 
 #[test]
 fn the_queue_is_bounded_and_times_out_with_advice() {
-    let mut core = Dispatch::new(Config {
-        queue_size: 2,
-        ..config()
-    });
+    let mut core = Dispatch::new(Config { queue_size: 2, ..config() });
     arrive(&mut core, ms(0), 1);
     arrive(&mut core, ms(10), 2);
     let full = arrive(&mut core, ms(20), 3);
@@ -131,10 +94,7 @@ fn the_queue_is_bounded_and_times_out_with_advice() {
     assert!(
         matches!(full[0], Action::Refuse { retry_after, .. } if retry_after >= RETRY_AFTER_MIN)
     );
-    assert_eq!(
-        refused(&step(&mut core, ms(1000), Event::Wake)),
-        [(1, Reason::QueueTimeout)]
-    );
+    assert_eq!(refused(&step(&mut core, ms(1000), Event::Wake)), [(1, Reason::QueueTimeout)]);
     let late = step(&mut core, ms(1010), Event::Wake);
     assert_eq!(refused(&late), [(2, Reason::QueueTimeout)]);
     assert_eq!(demanded(&late), Some(0), "nothing waits, nothing is wanted");
@@ -142,14 +102,8 @@ fn the_queue_is_bounded_and_times_out_with_advice() {
 
 #[test]
 fn a_queue_of_size_zero_only_serves_what_finds_a_slot() {
-    let mut core = Dispatch::new(Config {
-        queue_size: 0,
-        ..config()
-    });
-    assert_eq!(
-        refused(&arrive(&mut core, ms(0), 1)),
-        [(1, Reason::QueueFull)]
-    );
+    let mut core = Dispatch::new(Config { queue_size: 0, ..config() });
+    assert_eq!(refused(&arrive(&mut core, ms(0), 1)), [(1, Reason::QueueFull)]);
     ready(&mut core, ms(1), 1);
     assert_eq!(sent(&arrive(&mut core, ms(2), 2)), [(2, 1)]);
 }
@@ -158,73 +112,50 @@ fn a_queue_of_size_zero_only_serves_what_finds_a_slot() {
 fn a_client_that_leaves_frees_what_it_held() {
     let mut core = Dispatch::new(config());
     arrive(&mut core, ms(0), 1);
-    let left = step(
-        &mut core,
-        ms(1),
-        Event::Cancel {
-            request: RequestId(1),
-        },
-    );
+    let left = step(&mut core, ms(1), Event::Cancel { request: RequestId(1) });
     assert_eq!(demanded(&left), Some(0));
     ready(&mut core, ms(2), 1);
     arrive(&mut core, ms(3), 2);
     arrive(&mut core, ms(4), 3);
-    let left = step(
-        &mut core,
-        ms(5),
-        Event::Cancel {
-            request: RequestId(2),
-        },
-    );
+    let left = step(&mut core, ms(5), Event::Cancel { request: RequestId(2) });
     assert_eq!(sent(&left), [(3, 1)]);
-    step(
-        &mut core,
-        ms(6),
-        Event::Cancel {
-            request: RequestId(99),
-        },
-    );
-    step(
-        &mut core,
-        ms(6),
-        Event::Finish {
-            request: RequestId(3),
-        },
-    );
+    step(&mut core, ms(6), Event::Cancel { request: RequestId(99) });
+    step(&mut core, ms(6), Event::Finish { request: RequestId(3) });
     assert!(core.is_empty());
+}
+
+#[test]
+fn those_who_wait_behind_hung_requests_get_a_start() {
+    let mut core = Dispatch::new(Config { queue_wait: Duration::from_secs(10), ..config() });
+    ready(&mut core, ms(0), 1);
+    arrive(&mut core, ms(0), 1);
+    step(&mut core, ms(1), Event::Finish { request: RequestId(1) });
+    arrive(&mut core, ms(2), 2);
+    assert_eq!(demanded(&arrive(&mut core, ms(3), 3)), None, "a millisecond is worth the wait");
+    let review = step(&mut core, ms(25), Event::Wake);
+    assert_eq!(demanded(&review), Some(2), "it has been more than twenty");
+    assert!(review.iter().any(|action| matches!(action, Action::WakeAt(at) if *at < ms(100))));
+}
+
+#[test]
+fn a_block_that_is_over_refuses_nobody_even_if_nobody_says_so() {
+    let mut core = Dispatch::new(config());
+    let blocked = Event::StartsBlocked { blocked: Some((ms(100), Reason::StartFailed)) };
+    step(&mut core, ms(0), blocked);
+    assert_eq!(refused(&arrive(&mut core, ms(50), 1)), [(1, Reason::StartFailed)]);
+    assert_eq!(demanded(&arrive(&mut core, ms(101), 2)), Some(1));
 }
 
 #[test]
 fn blocked_starts_refuse_only_where_nothing_can_come() {
     let mut core = Dispatch::new(config());
     arrive(&mut core, ms(0), 1);
-    step(
-        &mut core,
-        ms(0),
-        Event::InstanceStarting {
-            instance: InstanceId(1),
-        },
-    );
-    let blocked = Event::StartsBlocked {
-        blocked: Some((ms(5000), Reason::StartFailed)),
-    };
-    assert_eq!(
-        refused(&step(&mut core, ms(1), blocked.clone())),
-        [],
-        "one is still starting"
-    );
-    let gone = step(
-        &mut core,
-        ms(2),
-        Event::InstanceGone {
-            instance: InstanceId(1),
-        },
-    );
+    step(&mut core, ms(0), Event::InstanceStarting { instance: InstanceId(1) });
+    let blocked = Event::StartsBlocked { blocked: Some((ms(5000), Reason::StartFailed)) };
+    assert_eq!(refused(&step(&mut core, ms(1), blocked.clone())), [], "one is still starting");
+    let gone = step(&mut core, ms(2), Event::InstanceGone { instance: InstanceId(1) });
     assert_eq!(refused(&gone), [(1, Reason::StartFailed)]);
-    assert_eq!(
-        refused(&arrive(&mut core, ms(3), 2)),
-        [(2, Reason::StartFailed)]
-    );
+    assert_eq!(refused(&arrive(&mut core, ms(3), 2)), [(2, Reason::StartFailed)]);
     step(&mut core, ms(4), Event::StartsBlocked { blocked: None });
     assert_eq!(demanded(&arrive(&mut core, ms(5), 3)), Some(1));
 }
@@ -235,29 +166,13 @@ fn an_unused_instance_is_reported_idle_again_and_again_until_it_is_used() {
     let actions = ready(&mut core, ms(0), 1);
     assert!(actions.contains(&Action::WakeAt(ms(60_000))));
     arrive(&mut core, ms(1_000), 1);
-    step(
-        &mut core,
-        ms(2_000),
-        Event::Finish {
-            request: RequestId(1),
-        },
-    );
+    step(&mut core, ms(2_000), Event::Finish { request: RequestId(1) });
     let early = step(&mut core, ms(60_000), Event::Wake);
     assert_eq!(early, [Action::WakeAt(ms(62_000))], "it was used since");
     let idle = step(&mut core, ms(62_000), Event::Wake);
-    assert_eq!(
-        idle,
-        [
-            Action::Idle {
-                instance: InstanceId(1)
-            },
-            Action::WakeAt(ms(122_000))
-        ]
-    );
+    assert_eq!(idle, [Action::Idle { instance: InstanceId(1) }, Action::WakeAt(ms(122_000))]);
     let again = step(&mut core, ms(122_000), Event::Wake);
-    assert!(again.contains(&Action::Idle {
-        instance: InstanceId(1)
-    }));
+    assert!(again.contains(&Action::Idle { instance: InstanceId(1) }));
 }
 
 #[test]
@@ -265,51 +180,19 @@ fn a_retired_instance_is_released_once_it_is_idle() {
     let mut core = Dispatch::new(config());
     ready(&mut core, ms(0), 1);
     arrive(&mut core, ms(1), 1);
-    let retiring = Event::InstanceRetiring {
-        instance: InstanceId(1),
-    };
-    assert_eq!(
-        step(&mut core, ms(2), retiring),
-        [Action::Demand { instances: 0 }]
-    );
-    assert_eq!(
-        demanded(&arrive(&mut core, ms(3), 2)),
-        Some(1),
-        "it takes nothing new"
-    );
-    let finished = step(
-        &mut core,
-        ms(4),
-        Event::Finish {
-            request: RequestId(1),
-        },
-    );
-    assert_eq!(
-        finished,
-        [Action::Released {
-            instance: InstanceId(1)
-        }]
-    );
+    let retiring = Event::InstanceRetiring { instance: InstanceId(1) };
+    assert_eq!(step(&mut core, ms(2), retiring), [Action::Demand { instances: 0 }]);
+    assert_eq!(demanded(&arrive(&mut core, ms(3), 2)), Some(1), "it takes nothing new");
+    let finished = step(&mut core, ms(4), Event::Finish { request: RequestId(1) });
+    assert_eq!(finished, [Action::Released { instance: InstanceId(1) }]);
 }
 
 #[test]
 fn a_lost_instance_is_wished_for_again_though_the_number_is_the_same() {
     let mut core = Dispatch::new(config());
     arrive(&mut core, ms(0), 1);
-    step(
-        &mut core,
-        ms(0),
-        Event::InstanceStarting {
-            instance: InstanceId(1),
-        },
-    );
-    let gone = step(
-        &mut core,
-        ms(2),
-        Event::InstanceGone {
-            instance: InstanceId(1),
-        },
-    );
+    step(&mut core, ms(0), Event::InstanceStarting { instance: InstanceId(1) });
+    let gone = step(&mut core, ms(2), Event::InstanceGone { instance: InstanceId(1) });
     assert_eq!(demanded(&gone), Some(1));
 }
 
@@ -321,83 +204,33 @@ fn closing_refuses_what_waits_and_lets_the_rest_finish() {
     arrive(&mut core, ms(1), 2);
     let closed = step(&mut core, ms(2), Event::Close);
     assert_eq!(refused(&closed), [(2, Reason::FunctionGone)]);
-    assert_eq!(
-        refused(&arrive(&mut core, ms(3), 3)),
-        [(3, Reason::FunctionGone)]
-    );
-    step(
-        &mut core,
-        ms(4),
-        Event::Finish {
-            request: RequestId(1),
-        },
-    );
+    assert_eq!(refused(&arrive(&mut core, ms(3), 3)), [(3, Reason::FunctionGone)]);
+    step(&mut core, ms(4), Event::Finish { request: RequestId(1) });
     assert!(core.is_empty());
 }
 
 #[test]
 fn a_sync_request_waits_for_its_own_instance() {
-    let mut core = Dispatch::new(Config {
-        mode: StartMode::Sync,
-        instances_max: 2,
-        ..config()
-    });
+    let mut core = Dispatch::new(Config { mode: StartMode::Sync, instances_max: 2, ..config() });
     ready(&mut core, ms(0), 1);
     arrive(&mut core, ms(1), 1);
     assert_eq!(demanded(&arrive(&mut core, ms(2), 2)), Some(2));
-    step(
-        &mut core,
-        ms(2),
-        Event::InstanceStarting {
-            instance: InstanceId(2),
-        },
-    );
+    step(&mut core, ms(2), Event::InstanceStarting { instance: InstanceId(2) });
     arrive(&mut core, ms(3), 3);
-    let freed = step(
-        &mut core,
-        ms(4),
-        Event::Finish {
-            request: RequestId(1),
-        },
-    );
-    assert_eq!(
-        sent(&freed),
-        [(3, 1)],
-        "the one with no instance of its own takes the slot"
-    );
+    let freed = step(&mut core, ms(4), Event::Finish { request: RequestId(1) });
+    assert_eq!(sent(&freed), [(3, 1)], "the one with no instance of its own takes the slot");
     assert_eq!(sent(&ready(&mut core, ms(9), 2)), [(2, 2)]);
 }
 
 #[test]
 fn a_sync_request_whose_instance_fails_takes_a_free_slot() {
-    let mut core = Dispatch::new(Config {
-        mode: StartMode::Sync,
-        ..config()
-    });
+    let mut core = Dispatch::new(Config { mode: StartMode::Sync, ..config() });
     ready(&mut core, ms(0), 1);
     arrive(&mut core, ms(1), 1);
     arrive(&mut core, ms(2), 2);
-    step(
-        &mut core,
-        ms(2),
-        Event::InstanceStarting {
-            instance: InstanceId(2),
-        },
-    );
-    step(
-        &mut core,
-        ms(4),
-        Event::Finish {
-            request: RequestId(1),
-        },
-    );
-    let gone = step(
-        &mut core,
-        ms(5),
-        Event::InstanceGone {
-            instance: InstanceId(2),
-        },
-    );
+    step(&mut core, ms(2), Event::InstanceStarting { instance: InstanceId(2) });
+    step(&mut core, ms(4), Event::Finish { request: RequestId(1) });
+    let gone = step(&mut core, ms(5), Event::InstanceGone { instance: InstanceId(2) });
     assert_eq!(sent(&gone), [(2, 1)]);
 }
 
@@ -409,13 +242,7 @@ fn burst(requests: u64, start_ms: u64, service_ms: u64, config: Config) -> (u64,
     let (mut ids, mut live_or_starting, mut ended, mut now) = (0, 0, 0, 0);
     let mut actions = Vec::new();
     for request in 0..requests {
-        core.on_event(
-            ms(0),
-            Event::Arrive {
-                request: RequestId(request),
-            },
-            &mut actions,
-        );
+        core.on_event(ms(0), Event::Arrive { request: RequestId(request) }, &mut actions);
     }
     loop {
         for action in std::mem::take(&mut actions) {
@@ -443,14 +270,8 @@ fn burst(requests: u64, start_ms: u64, service_ms: u64, config: Config) -> (u64,
         now = at;
         let start = Duration::from_millis(start_ms);
         let event = match kind {
-            0 => Event::InstanceReady {
-                instance: InstanceId(id),
-                slots: 1,
-                start,
-            },
-            _ => Event::Finish {
-                request: RequestId(id),
-            },
+            0 => Event::InstanceReady { instance: InstanceId(id), slots: 1, start },
+            _ => Event::Finish { request: RequestId(id) },
         };
         ended += kind;
         core.on_event(ms(now), event, &mut actions);
@@ -461,11 +282,7 @@ fn burst(requests: u64, start_ms: u64, service_ms: u64, config: Config) -> (u64,
 
 #[test]
 fn a_burst_is_served_at_full_width() {
-    let wide = Config {
-        queue_size: 1000,
-        queue_wait: Duration::from_secs(10),
-        ..config()
-    };
+    let wide = Config { queue_size: 1000, queue_wait: Duration::from_secs(10), ..config() };
     let (total_ms, starts) = burst(1000, 5, 20, wide);
     assert_eq!(total_ms, 405, "ideal: a start and twenty rounds of fifty");
     assert_eq!(starts, 50);
@@ -473,11 +290,7 @@ fn a_burst_is_served_at_full_width() {
 
 #[test]
 fn no_start_is_asked_for_that_could_not_help() {
-    let known = Config {
-        queue_size: 2000,
-        queue_wait: Duration::from_secs(10),
-        ..config()
-    };
+    let known = Config { queue_size: 2000, queue_wait: Duration::from_secs(10), ..config() };
     let mut core = Dispatch::new(known);
     // One instance, a start of 500 ms and a service of 1 ms are known.
     step(
@@ -490,28 +303,11 @@ fn no_start_is_asked_for_that_could_not_help() {
         },
     );
     arrive(&mut core, ms(1), 1);
-    step(
-        &mut core,
-        ms(2),
-        Event::Finish {
-            request: RequestId(1),
-        },
-    );
-    let wanted = (2..402)
-        .filter_map(|id| demanded(&arrive(&mut core, ms(3), id)))
-        .max();
-    assert_eq!(
-        wanted, None,
-        "400 ms of work on one slot is done before a start would be"
-    );
-    let wanted = (402..1002)
-        .filter_map(|id| demanded(&arrive(&mut core, ms(3), id)))
-        .max();
-    assert_eq!(
-        wanted,
-        Some(50),
-        "what is left after 500 ms is worth a start each"
-    );
+    step(&mut core, ms(2), Event::Finish { request: RequestId(1) });
+    let wanted = (2..402).filter_map(|id| demanded(&arrive(&mut core, ms(3), id))).max();
+    assert_eq!(wanted, None, "400 ms of work on one slot is done before a start would be");
+    let wanted = (402..1002).filter_map(|id| demanded(&arrive(&mut core, ms(3), id))).max();
+    assert_eq!(wanted, Some(4), "three more drain what is left after 500 ms soon enough");
 }
 
 /// A random step of the world around a core.
@@ -560,11 +356,7 @@ struct World {
 
 fn pick<T: Copy>(items: impl ExactSizeIterator<Item = T>, index: usize) -> Option<T> {
     let len = items.len();
-    if len == 0 {
-        None
-    } else {
-        items.into_iter().nth(index % len)
-    }
+    if len == 0 { None } else { items.into_iter().nth(index % len) }
 }
 
 impl World {
@@ -573,67 +365,47 @@ impl World {
             Chance::Arrive => {
                 self.last_request += 1;
                 self.queued.insert(self.last_request);
-                Event::Arrive {
-                    request: RequestId(self.last_request),
-                }
+                Event::Arrive { request: RequestId(self.last_request) }
             }
             Chance::Finish(index) => {
                 let request = pick(self.in_service.keys().copied(), *index)?;
                 self.in_service.remove(&request);
-                Event::Finish {
-                    request: RequestId(request),
-                }
+                Event::Finish { request: RequestId(request) }
             }
             Chance::Cancel(index) => {
                 let request = pick(self.in_service.keys().copied(), *index)?;
                 self.in_service.remove(&request);
-                Event::Cancel {
-                    request: RequestId(request),
-                }
+                Event::Cancel { request: RequestId(request) }
             }
             Chance::CancelQueued(index) => {
                 let request = pick(self.queued.iter().copied(), *index)?;
                 self.queued.remove(&request);
-                Event::Cancel {
-                    request: RequestId(request),
-                }
+                Event::Cancel { request: RequestId(request) }
             }
             Chance::Starting => {
                 self.last_instance += 1;
                 self.starting.insert(self.last_instance);
-                Event::InstanceStarting {
-                    instance: InstanceId(self.last_instance),
-                }
+                Event::InstanceStarting { instance: InstanceId(self.last_instance) }
             }
             Chance::Ready(index) => {
                 let instance = pick(self.starting.iter().copied(), *index)?;
                 self.starting.remove(&instance);
                 self.live.insert(instance, slots);
                 let start = Duration::from_millis(10);
-                Event::InstanceReady {
-                    instance: InstanceId(instance),
-                    slots,
-                    start,
-                }
+                Event::InstanceReady { instance: InstanceId(instance), slots, start }
             }
             Chance::Gone(index) => {
                 let instance = pick(self.live.keys().copied(), *index)?;
                 self.live.remove(&instance);
-                Event::InstanceGone {
-                    instance: InstanceId(instance),
-                }
+                Event::InstanceGone { instance: InstanceId(instance) }
             }
             Chance::Retire(index) => {
                 let instance = pick(self.live.keys().copied(), *index)?;
-                Event::InstanceRetiring {
-                    instance: InstanceId(instance),
-                }
+                Event::InstanceRetiring { instance: InstanceId(instance) }
             }
             Chance::Block(is_blocked) => {
                 let until = ms(self.now_ms + 100);
-                Event::StartsBlocked {
-                    blocked: is_blocked.then_some((until, Reason::StartFailed)),
-                }
+                Event::StartsBlocked { blocked: is_blocked.then_some((until, Reason::StartFailed)) }
             }
             Chance::Wait(millis) => {
                 self.now_ms += millis;
@@ -647,27 +419,14 @@ impl World {
         for action in actions {
             match action {
                 Action::Send { request, instance } => {
-                    assert!(
-                        self.queued.remove(&request.0),
-                        "{request:?} sent, but not waiting"
-                    );
+                    assert!(self.queued.remove(&request.0), "{request:?} sent, but not waiting");
                     let slots = self.live.get(&instance.0).expect("sent to a live instance");
                     self.in_service.insert(request.0, instance.0);
-                    let held = self
-                        .in_service
-                        .values()
-                        .filter(|held| **held == instance.0)
-                        .count();
-                    assert!(
-                        held <= *slots as usize,
-                        "{instance} holds {held} of {slots}"
-                    );
+                    let held = self.in_service.values().filter(|held| **held == instance.0).count();
+                    assert!(held <= *slots as usize, "{instance} holds {held} of {slots}");
                 }
                 Action::Refuse { request, .. } => {
-                    assert!(
-                        self.queued.remove(&request.0),
-                        "{request:?} refused, but not waiting"
-                    );
+                    assert!(self.queued.remove(&request.0), "{request:?} refused, but not waiting");
                 }
                 Action::Demand { instances } => {
                     assert!(*instances <= config.instances_max.max(core.live()))
@@ -682,10 +441,7 @@ impl World {
         assert_eq!(core.queued(), self.queued.len());
         assert_eq!(core.in_service(), self.in_service.len());
         assert!(core.queued() <= config.queue_size as usize);
-        assert!(
-            !core.wastes_a_slot(),
-            "something waits while a slot is free"
-        );
+        assert!(!core.wastes_a_slot(), "something waits while a slot is free");
     }
 }
 

@@ -3,11 +3,13 @@
 //!
 //! Live slots together finish a request every `service / slots`. By the time a
 //! start begun now would be ready, they will have taken some requests off the
-//! queue, and so will the starts already under way; each request that is then
-//! still waiting would be served sooner by an instance of its own, so as many
-//! starts are asked for as it takes to give each of those a slot at once. The
-//! same sum, done for the time left to the starts under way, says how many of
-//! *them* are still of use.
+//! queue, and so will the starts already under way. A request that is then still
+//! waiting would be served sooner by a start, so as many are asked for as it
+//! takes to drain what is left within a [slack](SLACK) of a quarter of a start:
+//! at once where a service takes longer than that, and by a few instances where
+//! each would serve many requests in that time. A start that would gain less is
+//! not worth its cost. The same sum, done for the time left to the starts under
+//! way, says how many of *them* are still of use.
 //!
 //! Until a first service was seen nothing says that waiting is better than
 //! starting, so live slots are expected to free nothing.
@@ -24,20 +26,24 @@ use super::{Planner, Situation};
 #[derive(Debug)]
 pub(super) struct AsyncStart;
 
+/// The share of a start's time that its gain must exceed.
+const SLACK: f64 = 0.25;
+
 impl Planner for AsyncStart {
     fn wanted(&self, situation: &Situation) -> u32 {
+        let slack = situation.start.mul_f64(SLACK);
         let left = time_left(situation.start, situation.starting_age);
-        let needed_then = situation
-            .queued
-            .saturating_sub(served_by_live(situation, left));
-        let useful = needed_then
-            .div_ceil(situation.slots_each)
-            .min(situation.starting);
+        let unserved = situation.queued.saturating_sub(served_by_live(situation, left + slack));
+        let useful = instances_for(situation, unserved, slack).min(situation.starting);
 
-        let served = served_by_live(situation, situation.start)
-            .saturating_add(served_by_starting(situation, useful, left));
+        let horizon = situation.start + slack;
+        let served = served_by_live(situation, horizon).saturating_add(served_by_starting(
+            situation,
+            useful,
+            horizon.saturating_sub(left),
+        ));
         let unserved = situation.queued.saturating_sub(served);
-        let more = unserved.div_ceil(situation.slots_each);
+        let more = instances_for(situation, unserved, slack);
         situation.live.saturating_add(useful).saturating_add(more)
     }
 
@@ -46,14 +52,18 @@ impl Planner for AsyncStart {
     }
 }
 
+/// Instances that serve `requests` within `slack` of being ready: each slot one
+/// at once, then at its pace.
+fn instances_for(situation: &Situation, requests: u32, slack: Duration) -> u32 {
+    let per_slot = served(1, situation.service, slack).saturating_add(1);
+    requests.div_ceil(per_slot.saturating_mul(situation.slots_each))
+}
+
 /// How long until a start of this age is ready. One that is late is expected to
 /// take as long again as half of what it took so far, so that a wrong
 /// expectation corrects itself.
 fn time_left(start: Duration, age: Duration) -> Duration {
-    start
-        .saturating_sub(age)
-        .max(age / 2)
-        .min(start.max(age / 2))
+    start.saturating_sub(age).max(age / 2).min(start.max(age / 2))
 }
 
 /// Requests that live slots take off the queue within `span`.
@@ -61,12 +71,10 @@ fn served_by_live(situation: &Situation, span: Duration) -> u32 {
     served(situation.live_slots, situation.service, span)
 }
 
-/// Requests that `useful` starts, ready after `left`, take off the queue until a
-/// start begun now would be ready: one per slot at once, then at their pace.
-fn served_by_starting(situation: &Situation, useful: u32, left: Duration) -> u32 {
+/// Requests that `useful` starts take off the queue within `span` of being ready.
+fn served_by_starting(situation: &Situation, useful: u32, span: Duration) -> u32 {
     let slots = useful.saturating_mul(situation.slots_each);
-    let rest = situation.start.saturating_sub(left);
-    slots.saturating_add(served(slots, situation.service, rest))
+    slots.saturating_add(served(slots, situation.service, span))
 }
 
 fn served(slots: u32, service: Option<Duration>, span: Duration) -> u32 {
@@ -103,92 +111,39 @@ mod tests {
 
     #[test]
     fn with_nothing_live_every_request_gets_a_start() {
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 7,
-                ..situation()
-            }),
-            7
-        );
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 7,
-                slots_each: 4,
-                ..situation()
-            }),
-            2
-        );
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 7, ..situation() }), 7);
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 7, slots_each: 4, ..situation() }), 2);
     }
 
     #[test]
     fn a_slot_that_frees_before_a_start_would_be_ready_is_waited_for() {
-        let one_live = Situation {
-            live: 1,
-            live_slots: 1,
-            service: Some(MS(10)),
-            ..situation()
-        };
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 10,
-                ..one_live
-            }),
-            1
-        );
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 15,
-                ..one_live
-            }),
-            6
-        );
+        let one_live = Situation { live: 1, live_slots: 1, service: Some(MS(10)), ..situation() };
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 10, ..one_live }), 1);
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 12, ..one_live }), 1, "hardly longer");
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 15, ..one_live }), 2);
+    }
+
+    #[test]
+    fn what_a_few_instances_drain_soon_is_not_given_to_many() {
+        let long =
+            Situation { queued: 1000, live: 1, live_slots: 1, service: Some(MS(1)), ..situation() };
+        assert_eq!(AsyncStart.wanted(&Situation { start: MS(500), ..long }), 4);
+        assert_eq!(AsyncStart.wanted(&Situation { start: MS(4), ..long }), 499);
     }
 
     #[test]
     fn a_slow_service_is_not_waited_for() {
-        let slow = Situation {
-            live: 2,
-            live_slots: 2,
-            service: Some(MS(5000)),
-            ..situation()
-        };
+        let slow = Situation { live: 2, live_slots: 2, service: Some(MS(5000)), ..situation() };
         assert_eq!(AsyncStart.wanted(&Situation { queued: 3, ..slow }), 5);
     }
 
     #[test]
     fn starts_under_way_count_and_are_dropped_when_of_no_use() {
-        let under_way = Situation {
-            starting: 4,
-            starting_age: MS(50),
-            ..situation()
-        };
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 4,
-                ..under_way
-            }),
-            4
-        );
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 2,
-                ..under_way
-            }),
-            2
-        );
-        let drained = Situation {
-            live: 1,
-            live_slots: 1,
-            service: Some(MS(1)),
-            ..under_way
-        };
-        assert_eq!(
-            AsyncStart.wanted(&Situation {
-                queued: 30,
-                ..drained
-            }),
-            1
-        );
+        let under_way = Situation { starting: 4, starting_age: MS(50), ..situation() };
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 4, ..under_way }), 4);
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 2, ..under_way }), 2);
+        let drained = Situation { live: 1, live_slots: 1, service: Some(MS(1)), ..under_way };
+        assert_eq!(AsyncStart.wanted(&Situation { queued: 30, ..drained }), 1);
     }
 
     #[test]

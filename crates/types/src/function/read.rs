@@ -62,9 +62,10 @@ impl Function {
             let message = format!("found {:?}, expected \"Function\"", self.kind);
             errors.push(FieldError::new("kind", message));
         }
-        for (path, name) in
-            [("metadata.name", &self.metadata.name), ("metadata.namespace", &self.metadata.namespace)]
-        {
+        for (path, name) in [
+            ("metadata.name", &self.metadata.name),
+            ("metadata.namespace", &self.metadata.namespace),
+        ] {
             if let Err(error) = crate::check_name(name) {
                 errors.push(FieldError::new(path, error.to_string()));
             }
@@ -94,8 +95,10 @@ fn check_code(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::new("spec", message));
         }
         several => {
-            let message =
-                format!("needs exactly one of wasm, command or fake; found {}", several.join(" and "));
+            let message = format!(
+                "needs exactly one of wasm, command or fake; found {}",
+                several.join(" and ")
+            );
             errors.push(FieldError::new("spec", message));
         }
     }
@@ -113,7 +116,8 @@ fn check_code(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     if let Some(artifact) = &spec.artifact {
         let hex = artifact.strip_prefix("sha256:").unwrap_or_default();
         if hex.len() != 64 || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            let message = format!("found {artifact:?}; expected sha256: and 64 lower-case hex digits");
+            let message =
+                format!("found {artifact:?}; expected sha256: and 64 lower-case hex digits");
             errors.push(FieldError::new("spec.artifact", message));
         }
     }
@@ -133,6 +137,11 @@ fn check_values(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     if spec.scale.min > spec.scale.max {
         let message = format!("{} is more than spec.scale.max, {}", spec.scale.min, spec.scale.max);
         errors.push(FieldError::new("spec.scale.min", message));
+    }
+    if spec.queue.size == 0 && spec.scale.min == 0 {
+        let message = "0 lets nothing wait for a start, so the function could never begin; \
+                       use at least 1, or spec.scale.min of at least 1";
+        errors.push(FieldError::new("spec.queue.size", message));
     }
     if spec.timeout.0.is_zero() {
         errors.push(FieldError::new("spec.timeout", "must be more than 0s"));
@@ -170,12 +179,20 @@ fn check_not_yet(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     };
     refuse(spec.image.is_some(), "spec.image", "use wasm or command");
     refuse(spec.lambda.is_some(), "spec.lambda", "use wasm or command");
-    refuse(spec.idempotent.is_some(), "spec.idempotent", "remove it: nothing is retried after it was sent");
+    refuse(
+        spec.idempotent.is_some(),
+        "spec.idempotent",
+        "remove it: nothing is retried after it was sent",
+    );
     refuse(spec.sidecars.is_some(), "spec.sidecars", "remove it");
     refuse(spec.placement.is_some(), "spec.placement", "remove it");
     refuse(spec.traffic.is_some(), "spec.traffic", "remove it: the latest revision takes all");
     refuse(spec.queue.order != "fifo", "spec.queue.order", "use fifo");
-    refuse(!matches!(spec.start.kind.as_str(), "auto" | "cold"), "spec.start.kind", "use auto or cold");
+    refuse(
+        !matches!(spec.start.kind.as_str(), "auto" | "cold"),
+        "spec.start.kind",
+        "use auto or cold",
+    );
     refuse(spec.scale.concurrency_target != "auto", "spec.scale.concurrencyTarget", "use auto");
     let path = spec.access.route.as_ref().map_or("/", |route| &route.path);
     refuse(path != "/", "spec.access.route.path", "use /, the whole host");
@@ -189,7 +206,8 @@ fn explain(path: String, message: &str) -> FieldError {
         && let Some((unknown, known)) = quoted.split_first()
     {
         let parent = path.strip_suffix(unknown).unwrap_or(&path).trim_end_matches('.');
-        let path = if parent.is_empty() { (*unknown).to_owned() } else { format!("{parent}.{unknown}") };
+        let path =
+            if parent.is_empty() { (*unknown).to_owned() } else { format!("{parent}.{unknown}") };
         let distance = |name: &str| strsim::osa_distance(name, unknown);
         let near = known.iter().min_by_key(|name| distance(name));
         let hint = match near {
