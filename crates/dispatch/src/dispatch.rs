@@ -253,7 +253,10 @@ impl Dispatch {
             refuse(request, Reason::QueueTimeout, self.drain_time(), actions);
         }
         let keep_alive = self.config.keep_alive;
-        let mut next = self.queue.first_key_value().map_or(Time::NEVER, |(_, due)| *due);
+        let mut next = match self.queue.first_key_value() {
+            Some((_, deadline)) => self.review_at(now).min(*deadline),
+            None => Time::NEVER,
+        };
         for (instance, live) in self.slots.idle_mut() {
             let due = match live.reported {
                 None => live.unused_since + keep_alive,
