@@ -30,9 +30,7 @@ impl<T> List<T> {
         List {
             api_version: gapless_types::API_VERSION.to_owned(),
             kind: kind.to_owned(),
-            metadata: ListMeta {
-                resource_version: resource_version.to_string(),
-            },
+            metadata: ListMeta { resource_version: resource_version.to_string() },
             items,
         }
     }

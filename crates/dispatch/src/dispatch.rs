@@ -128,6 +128,10 @@ impl Dispatch {
                 self.plan(now, false, actions);
             }
             Event::Close => self.close(now, actions),
+            Event::Open => {
+                self.is_closed = false;
+                self.plan(now, false, actions);
+            }
             Event::Wake => self.wake(now, actions),
         }
     }

@@ -62,6 +62,8 @@ pub enum Event {
     /// [`Reason::FunctionGone`] (the gateway sends it to a successor, if there
     /// is one), and nothing new is taken. What is in service goes on.
     Close,
+    /// The revision takes new requests again: a rollback to it, before it was finished.
+    Open,
     /// The time asked for by [`Action::WakeAt`] has come, or passed, or not: waking is always allowed.
     Wake,
 }

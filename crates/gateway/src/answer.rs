@@ -1,5 +1,5 @@
-//! The body of an answer on its way to the client. It holds the slot, the
-//! request's place in the gateway's total and its record, until the last byte.
+//! An answer's body on its way to the client. It holds the slot, the request's
+//! place in the gateway's total and its record, until the last byte.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use gapless_proto::{Body, BodyError, Response};
-use gapless_rt::Clock;
+use gapless_net::ConnectionBody;
+use gapless_proto::{Body, BodyError};
 use gapless_telemetry::{Metrics, Start};
 use gapless_types::Time;
+use http::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::queue::Ticket;
+use crate::ticket::Ticket;
 
 /// A request's place in the gateway's total.
 pub(crate) struct InFlight {
@@ -44,11 +45,10 @@ impl Drop for InFlight {
     }
 }
 
-/// What an exchange holds until its end.
+/// What an exchange holds until its end, and what is then recorded.
 pub(crate) struct Held {
     pub(crate) ticket: Ticket,
-    pub(crate) in_flight: InFlight,
-    pub(crate) clock: Clock,
+    pub(crate) _in_flight: InFlight,
     pub(crate) arrived: Time,
     pub(crate) status: u16,
     pub(crate) start: Start,
@@ -56,34 +56,63 @@ pub(crate) struct Held {
 
 impl Held {
     /// The answer is complete.
-    fn complete(self) {
-        let took = self.clock.now() - self.arrived;
-        self.ticket.queue().metrics.ended(self.status, self.start, took);
-        self.ticket.finish();
-        drop(self.in_flight);
+    fn answered(mut self) {
+        self.ticket.answered();
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let queue = self.ticket.queue();
+        let took = queue.shared.clock.now() - self.arrived;
+        queue.metrics.ended(self.status, self.start, took);
+    }
+}
+
+/// Where an answer's bytes come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A component, or the gateway itself.
+    Body(Body),
+    /// A connection to an instance.
+    Connection(ConnectionBody),
+}
+
+/// An answer's body.
+pub struct Answer {
+    // Before what is held: a connection is back in its pool, or closed, before
+    // the slot it was used for is free.
+    source: Source,
+    held: Option<Held>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl From<Body> for Answer {
+    fn from(body: Body) -> Self {
+        Answer { source: Source::Body(body), held: None }
     }
 }
 
 /// An answer that holds what it must until its last byte was passed on.
-pub(crate) fn holding(response: Response, held: Held) -> Response {
-    response.map(|body| {
-        if body.is_end_stream() {
-            held.complete();
-            return body;
+pub(crate) fn holding(response: Response<Source>, held: Held) -> Response<Answer> {
+    response.map(|source| {
+        let mut answer = Answer { source, held: Some(held) };
+        if answer.is_end_stream() {
+            answer.complete();
         }
-        Body::boxed(Answer { body, held: Some(held) })
+        answer
     })
-}
-
-struct Answer {
-    body: Body,
-    held: Option<Held>,
 }
 
 impl Answer {
     fn complete(&mut self) {
         if let Some(held) = self.held.take() {
-            held.complete();
+            held.answered();
         }
     }
 }
@@ -97,7 +126,10 @@ impl HttpBody for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        let frame = match &mut this.source {
+            Source::Body(body) => Pin::new(body).poll_frame(cx),
+            Source::Connection(body) => Pin::new(body).poll_frame(cx),
+        };
         if matches!(frame, Poll::Ready(None)) {
             this.complete();
         }
@@ -105,11 +137,17 @@ impl HttpBody for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Body(body) => body.is_end_stream(),
+            Source::Connection(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Body(body) => body.size_hint(),
+            Source::Connection(body) => body.size_hint(),
+        }
     }
 }
 
@@ -117,7 +155,9 @@ impl Drop for Answer {
     fn drop(&mut self) {
         // Whoever reads a body of known length may stop without asking for its
         // end. Otherwise the client left, and the ticket says so.
-        if self.body.is_end_stream() {
+        let is_complete = self.is_end_stream();
+        self.source = Source::Body(Body::Empty);
+        if is_complete {
             self.complete();
         }
     }

@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gapless_net::upgrade;
-use gapless_proto::{CallError, Request, Response};
+use gapless_proto::{CallError, Request};
 use gapless_rt::Clock;
 use gapless_telemetry::{Stage, Start, Trace};
 use gapless_types::Reason;
 use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, StatusCode, Uri, Version};
+use http::{HeaderValue, Response, StatusCode, Uri, Version};
 
+use crate::answer::Source;
 use crate::headers;
-use crate::queue::{Leased, Queue, Reach};
+use crate::leased::{Leased, Reach};
+use crate::queue::Queue;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const X_START: HeaderName = HeaderName::from_static("x-gapless-start");
@@ -24,41 +26,55 @@ const X_REVISION: HeaderName = HeaderName::from_static("x-gapless-revision");
 pub(crate) type Unanswered = (CallError, Option<Box<Request>>);
 
 /// Makes a client's request the one the function gets. `prefix_len` bytes of its
-/// path named the function. Returns the protocol it asks to switch to, if any.
-pub(crate) fn prepare(
-    request: &mut Request,
-    client: SocketAddr,
-    prefix_len: usize,
-) -> Option<HeaderValue> {
-    let wants_upgrade = request.version() == Version::HTTP_11 && upgrade::is_wanted(request);
-    let protocol = wants_upgrade.then(|| request.headers().get(UPGRADE).cloned()).flatten();
-    if let Some(authority) = request.uri().authority()
-        && !request.headers().contains_key(HOST)
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers_mut().insert(HOST, host);
-    }
+/// path named the function. Returns whether it asks to switch protocols.
+pub(crate) fn prepare(request: &mut Request, client: SocketAddr, prefix_len: usize) -> bool {
+    let protocol = wanted_protocol(request);
+    name_host(request);
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let prefix = (prefix_len > 0).then(|| path[..prefix_len].to_owned());
-    let rest = match &path[prefix_len..] {
-        "" => PathAndQuery::from_static("/"),
-        rest if rest.starts_with('/') => {
-            rest.parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
-        }
-        query => format!("/{query}").parse().unwrap_or_else(|_| PathAndQuery::from_static("/")),
-    };
-    if prefix.is_some() || request.uri().authority().is_some() {
-        *request.uri_mut() = Uri::from(rest);
+    if prefix_len > 0 || request.uri().authority().is_some() {
+        *request.uri_mut() = Uri::from(stripped(&path[prefix_len..]));
     }
     *request.version_mut() = Version::HTTP_11;
     let fields = request.headers_mut();
     headers::remove_hop_by_hop(fields);
     headers::for_function(fields, client, prefix.as_deref());
-    if let Some(protocol) = &protocol {
+    let is_upgrade = protocol.is_some();
+    if let Some(protocol) = protocol {
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        fields.insert(UPGRADE, protocol.clone());
+        fields.insert(UPGRADE, protocol);
     }
-    protocol
+    is_upgrade
+}
+
+/// What a request wants to switch to. An offer to go on as HTTP/2 is not taken up
+/// (RFC 9113 withdrew it), which a server is free to do.
+fn wanted_protocol(request: &Request) -> Option<HeaderValue> {
+    if request.version() != Version::HTTP_11 || !upgrade::is_wanted(request) {
+        return None;
+    }
+    request.headers().get(UPGRADE).filter(|protocol| *protocol != "h2c").cloned()
+}
+
+/// HTTP/2 and absolute targets name the host in the target; the instance, which
+/// is spoken to in HTTP/1.1, gets it as `Host` (RFC 9112, section 3.2.2).
+fn name_host(request: &mut Request) {
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+/// The target that is left once the function's name is taken off.
+fn stripped(rest: &str) -> PathAndQuery {
+    let target = match rest.as_bytes().first() {
+        None => return PathAndQuery::from_static("/"),
+        Some(b'?') => format!("/{rest}").parse(),
+        Some(_) => rest.parse(),
+    };
+    // It was part of a valid target.
+    target.unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
 
 /// Sends a request to an instance and waits for the head of its answer.
@@ -69,47 +85,63 @@ pub(crate) async fn call(
     timeout: Duration,
     clock: Clock,
     trace: &mut Trace,
-) -> Result<Response, Unanswered> {
+) -> Result<Response<Source>, Unanswered> {
     let began = clock.now();
-    let answering = async {
-        match &leased.reach {
-            Reach::Local(_) if is_upgrade => Err((no_upgrade(), None)),
-            Reach::Local(service) => service.call(request).await.map_err(|error| (error, None)),
-            Reach::Remote(pool) if is_upgrade => {
-                upgrade::send(pool.endpoint(), request).await.map_err(|error| (error, None))
-            }
-            Reach::Remote(pool) => {
-                let connection = match pool.connect().await {
-                    Ok(connection) => connection,
-                    Err(error) => return Err((error, Some(Box::new(request)))),
-                };
-                trace.set(Stage::Connect, clock.now() - began);
-                connection.send(request).await
-            }
-        }
-    };
-    let answered = clock.timeout(timeout, answering).await;
+    let answered = clock.timeout(timeout, answer(leased, request, is_upgrade, clock, trace)).await;
     let connect = trace.get(Stage::Connect).unwrap_or_default();
     trace.set(Stage::Execute, (clock.now() - began).saturating_sub(connect));
     answered.unwrap_or_else(|| Err((late(timeout), None)))
 }
 
+async fn answer(
+    leased: &Leased,
+    request: Request,
+    is_upgrade: bool,
+    clock: Clock,
+    trace: &mut Trace,
+) -> Result<Response<Source>, Unanswered> {
+    let pool = match &leased.reach {
+        Reach::Local(service) => {
+            let answered = service.call(request).await;
+            return answered
+                .map(|response| response.map(Source::Body))
+                .map_err(|error| (error, None));
+        }
+        Reach::Remote(pool) => pool,
+    };
+    if is_upgrade {
+        return upgrade::send(pool.endpoint(), request)
+            .await
+            .map(|response| response.map(Source::Body))
+            .map_err(|(error, unsent)| (error, unsent));
+    }
+    let began = clock.now();
+    let connection = match pool.connect().await {
+        Ok(connection) => connection,
+        Err(error) => return Err((error, Some(Box::new(request)))),
+    };
+    trace.set(Stage::Connect, clock.now() - began);
+    let response = connection.send(request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err((unasked_switch(), None));
+    }
+    Ok(response.map(Source::Connection))
+}
+
 fn late(timeout: Duration) -> CallError {
+    let seconds = timeout.as_secs_f64();
     CallError {
         reason: Reason::Timeout,
-        message: format!(
-            "the function gave no answer within {}s (spec.timeout)",
-            timeout.as_secs_f64()
-        ),
+        message: format!("the function gave no answer within {seconds}s (spec.timeout)"),
         instance_is_dead: false,
         is_unsent: false,
     }
 }
 
-fn no_upgrade() -> CallError {
+fn unasked_switch() -> CallError {
     CallError {
-        reason: Reason::BadRequest,
-        message: "a component cannot switch protocols; use a function with spec.command".to_owned(),
+        reason: Reason::BadResponse,
+        message: "the instance switches protocols although nobody asked".to_owned(),
         instance_is_dead: false,
         is_unsent: false,
     }
@@ -117,7 +149,7 @@ fn no_upgrade() -> CallError {
 
 /// Makes an instance's answer the one the client gets.
 pub(crate) fn finish(
-    response: &mut Response,
+    response: &mut Response<Source>,
     queue: &Queue,
     leased: &Leased,
     start: Start,

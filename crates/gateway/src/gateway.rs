@@ -6,19 +6,23 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use gapless_net::{Handler, Limits, upgrade};
-use gapless_proto::{Body, ControlLink, Request, Response, RouteReadiness};
+use gapless_proto::{Body, ControlLink, Request, RouteReadiness};
 use gapless_rt::{Clock, Shutdown};
 use gapless_telemetry::{Metrics, Stage, Start, Trace};
 use gapless_types::{Reason, Revision, Time};
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::EXPECT;
+use http::{Method, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use tokio::net::TcpListener;
 
-use crate::answer::{self, Held, InFlight};
-use crate::forward;
-use crate::queue::{Leased, Queue, Shared, Ticket, Verdict};
+use crate::answer::{self, Answer, Held, InFlight, Source};
+use crate::leased::{Leased, Reach};
+use crate::queue::{Queue, Verdict};
 use crate::refusal::Refusal;
 use crate::routes::{Found, Routes};
+use crate::shared::Shared;
+use crate::ticket::Ticket;
+use crate::{forward, own};
 
 /// How often a request is handed to an instance: again only when nothing of it
 /// was sent, or when its revision was replaced while it waited.
@@ -35,7 +39,7 @@ pub struct GatewayConfig {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        GatewayConfig { in_flight_max: 20_000, limits: Limits::default() }
+        GatewayConfig { in_flight_max: 10_000, limits: Limits::default() }
     }
 }
 
@@ -43,7 +47,6 @@ impl Default for GatewayConfig {
 pub struct Gateway {
     config: GatewayConfig,
     shared: Arc<Shared>,
-    routes: Routes,
     in_flight: Arc<AtomicUsize>,
     shutdown: Shutdown,
 }
@@ -54,11 +57,26 @@ impl fmt::Debug for Gateway {
     }
 }
 
-/// A request and what is known of it while it goes through.
+/// A request on its way, and what is known of it.
 struct Exchange {
-    client: SocketAddr,
+    request: Request,
+    /// Resolves when the client's connection has switched protocols.
+    client_upgrade: OnUpgrade,
+    is_upgrade: bool,
+    /// Whether the body may be asked for before an instance does.
+    may_read_early: bool,
     arrived: Time,
     trace: Trace,
+    in_flight: InFlight,
+}
+
+/// What one attempt to serve a request came to.
+enum Attempt {
+    Answered(Response<Answer>),
+    /// Not served and not to be tried again.
+    Failed(Refusal),
+    /// Nothing of it was sent.
+    Again(Box<Exchange>, Refusal),
 }
 
 impl Gateway {
@@ -69,9 +87,9 @@ impl Gateway {
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
-        let shared = Arc::new(Shared { clock, metrics, control: OnceLock::new() });
-        let (routes, in_flight) = (Routes::default(), Arc::default());
-        Arc::new(Gateway { config, shared, routes, in_flight, shutdown })
+        let control = OnceLock::new();
+        let shared = Arc::new(Shared { clock, metrics, control, routes: Routes::default() });
+        Arc::new(Gateway { config, shared, in_flight: Arc::default(), shutdown })
     }
 
     /// Says who hears its wishes. Once.
@@ -86,19 +104,15 @@ impl Gateway {
         gapless_net::serve(listener, self, limits, shutdown).await;
     }
 
-    pub(crate) fn routes(&self) -> &Routes {
-        &self.routes
-    }
-
-    pub(crate) fn control(&self) -> Option<&Arc<dyn ControlLink>> {
-        self.shared.control.get()
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(crate) fn new_queue(&self, revision: Arc<Revision>) -> Arc<Queue> {
         Queue::new(revision, self.shared.clone())
     }
 
-    async fn respond(&self, client: SocketAddr, request: Request) -> Response {
+    async fn respond(&self, client: SocketAddr, request: Request) -> Response<Answer> {
         match self.exchange(client, request).await {
             Ok(response) => response,
             Err(refusal) => {
@@ -108,151 +122,174 @@ impl Gateway {
         }
     }
 
-    async fn exchange(&self, client: SocketAddr, request: Request) -> Result<Response, Refusal> {
+    async fn exchange(
+        &self,
+        client: SocketAddr,
+        mut request: Request,
+    ) -> Result<Response<Answer>, Refusal> {
         let arrived = self.shared.clock.now();
         if self.shutdown.has_begun() {
             return Err(Refusal::new(Reason::Draining, "the gateway is shutting down"));
         }
-        let found = match self.find(&request) {
-            Some(found) => found,
-            None => return own_answer(&request),
+        let Some(found) = self.shared.routes.find(own::host(&request), request.uri().path()) else {
+            return own::answer(&request);
         };
         if request.method() == Method::CONNECT {
             return Err(Refusal::new(Reason::BadRequest, "CONNECT is not a function's method"));
         }
-        let max = self.config.in_flight_max;
-        let in_flight =
-            InFlight::enter(&self.in_flight, max, &self.shared.metrics).ok_or_else(|| {
-                let message = format!("the gateway carries {max} requests, as many as it may");
-                Refusal::new(Reason::GatewayFull, message)
-            })?;
-        let exchange = Exchange { client, arrived, trace: Trace::default() };
-        self.invoke(found, request, exchange, in_flight).await
-    }
-
-    fn find(&self, request: &Request) -> Option<Found> {
-        let host = match request.uri().authority() {
-            Some(authority) => authority.as_str(),
-            None => request.headers().get(HOST).and_then(|host| host.to_str().ok())?,
+        let in_flight = self.enter()?;
+        let client_upgrade = hyper::upgrade::on(&mut request);
+        let may_read_early = !request.headers().contains_key(EXPECT);
+        let is_upgrade = forward::prepare(&mut request, client, found.prefix_len);
+        let trace = Trace::default();
+        let exchange = Exchange {
+            request,
+            client_upgrade,
+            is_upgrade,
+            may_read_early,
+            arrived,
+            trace,
+            in_flight,
         };
-        self.routes.find(host, request.uri().path())
+        self.invoke(&found, exchange).await
     }
 
-    /// Gets a slot, calls the instance there, and again elsewhere if nothing was
-    /// sent.
+    fn enter(&self) -> Result<InFlight, Refusal> {
+        let max = self.config.in_flight_max;
+        InFlight::enter(&self.in_flight, max, &self.shared.metrics).ok_or_else(|| {
+            let message = format!("the gateway carries {max} requests, as many as it may");
+            Refusal::new(Reason::GatewayFull, message)
+        })
+    }
+
+    /// Tries, and again elsewhere if nothing was sent.
     async fn invoke(
         &self,
-        found: Found,
-        mut request: Request,
+        found: &Found,
         mut exchange: Exchange,
-        in_flight: InFlight,
-    ) -> Result<Response, Refusal> {
-        let client_upgrade = hyper::upgrade::on(&mut request);
-        let protocol = forward::prepare(&mut request, exchange.client, found.prefix_len);
-        let is_upgrade = protocol.is_some();
-        let mut last = None;
-        for _ in 0..ATTEMPTS_MAX {
-            let current = found.route.current();
-            let name = &current.revision.name;
-            if let RouteReadiness::Failed(why) = &current.readiness {
-                return Err(Refusal::new(Reason::NotReady, &**why).about(name));
-            }
-            let queue = current.entry.queue(|| self.new_queue(current.revision.clone()));
-            let (leased, ticket) = match queue.admit().await {
-                (Verdict::Slot(leased), ticket) => (leased, ticket),
-                (Verdict::Refused(refusal), _) => {
-                    let was_replaced = found.route.current().revision.name != *name;
-                    if refusal.reason == Reason::FunctionGone && was_replaced {
-                        last = Some(refusal.about(name));
-                        continue;
-                    }
-                    return Err(refusal.about(name));
-                }
-            };
-            let start = self.note_start(&leased, &mut exchange);
-            let timeout = current.revision.spec.timeout.0;
-            let clock = self.shared.clock;
-            let calling =
-                forward::call(&leased, request, is_upgrade, timeout, clock, &mut exchange.trace);
-            let (error, unsent) = match calling.await {
-                Ok(mut response) => {
-                    forward::finish(&mut response, queue, &leased, start, &exchange.trace);
-                    let status = response.status().as_u16();
-                    let arrived = exchange.arrived;
-                    let held = Held { ticket, in_flight, clock, arrived, status, start };
-                    return Ok(pass_on(response, is_upgrade, client_upgrade, held));
-                }
-                Err(unanswered) => unanswered,
-            };
-            note_failure(&ticket, &leased, &error);
-            drop(ticket);
-            last = Some(Refusal::from(error).about(name));
-            match unsent {
-                Some(unsent) => request = *unsent,
-                None => break,
+    ) -> Result<Response<Answer>, Refusal> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.attempt(found, exchange).await {
+                Attempt::Answered(response) => return Ok(response),
+                Attempt::Failed(refusal) => return Err(refusal),
+                Attempt::Again(_, refusal) if attempts == ATTEMPTS_MAX => return Err(refusal),
+                Attempt::Again(unsent, _) => exchange = *unsent,
             }
         }
-        Err(last.unwrap_or_else(|| Refusal::new(Reason::InstanceDied, "no instance answered")))
+    }
+
+    /// Gets a slot and calls the instance there.
+    async fn attempt(&self, found: &Found, mut exchange: Exchange) -> Attempt {
+        let current = found.route.current();
+        let revision = &current.revision;
+        if let RouteReadiness::Failed(why) = &current.readiness {
+            let refusal = Refusal::new(Reason::NotReady, why.to_string());
+            return Attempt::Failed(refusal.about(revision));
+        }
+        let queue = current.entry.queue(|| self.new_queue(revision.clone()));
+        let body = exchange.request.body_mut();
+        let (verdict, ticket) = Ticket::admit(queue, body, exchange.may_read_early).await;
+        let leased = match verdict {
+            Verdict::Slot(leased) => leased,
+            Verdict::Refused(refusal) => {
+                let refusal = refusal.about(revision);
+                let is_replaced = found.route.current().revision.name != revision.name;
+                return if refusal.reason == Reason::FunctionGone && is_replaced {
+                    Attempt::Again(Box::new(exchange), refusal)
+                } else {
+                    Attempt::Failed(refusal)
+                };
+            }
+        };
+        if exchange.is_upgrade && matches!(leased.reach, Reach::Local(_)) {
+            let message = "a component cannot switch protocols; use a function with spec.command";
+            return Attempt::Failed(Refusal::not_implemented(message).about(revision));
+        }
+        self.call(revision, &leased, ticket, exchange).await
+    }
+
+    /// Calls an instance of which a slot is held.
+    async fn call(
+        &self,
+        revision: &Arc<Revision>,
+        leased: &Leased,
+        ticket: Ticket,
+        exchange: Exchange,
+    ) -> Attempt {
+        let Exchange { request, client_upgrade, is_upgrade, arrived, mut trace, .. } = exchange;
+        let start = self.note_start(leased, arrived, &mut trace);
+        let (timeout, clock) = (revision.spec.timeout.0, self.shared.clock);
+        let calling = forward::call(leased, request, is_upgrade, timeout, clock, &mut trace);
+        let (error, unsent) = match calling.await {
+            Ok(mut response) => {
+                forward::finish(&mut response, ticket.queue(), leased, start, &trace);
+                let status = response.status().as_u16();
+                let _in_flight = exchange.in_flight;
+                let held = Held { ticket, _in_flight, arrived, status, start };
+                return Attempt::Answered(pass_on(response, is_upgrade, client_upgrade, held));
+            }
+            Err(unanswered) => unanswered,
+        };
+        if error.instance_is_dead {
+            // Before its slot is free again.
+            ticket.queue().broken(leased.id, &error.message);
+        }
+        let refusal = Refusal::from(error).about(revision);
+        match unsent {
+            Some(request) => {
+                let (may_read_early, in_flight) = (exchange.may_read_early, exchange.in_flight);
+                let request = *request;
+                let exchange = Exchange {
+                    request,
+                    client_upgrade,
+                    is_upgrade,
+                    may_read_early,
+                    arrived,
+                    trace,
+                    in_flight,
+                };
+                Attempt::Again(Box::new(exchange), refusal)
+            }
+            None => Attempt::Failed(refusal),
+        }
     }
 
     /// Notes how long the request waited, and the start it waited for.
-    fn note_start(&self, leased: &Leased, exchange: &mut Exchange) -> Start {
-        let waited = self.shared.clock.now() - exchange.arrived;
-        exchange.trace.set(Stage::Queue, waited);
-        if leased.ready_at < exchange.arrived {
+    fn note_start(&self, leased: &Leased, arrived: Time, trace: &mut Trace) -> Start {
+        trace.set(Stage::Queue, self.shared.clock.now() - arrived);
+        if leased.ready_at < arrived {
             return Start::warm;
         }
-        exchange.trace.set_start(&leased.start.phases);
+        trace.set_start(&leased.start.phases);
         Start::cold
-    }
-}
-
-/// An instance that died takes no further request.
-fn note_failure(ticket: &Ticket, leased: &Leased, error: &gapless_proto::CallError) {
-    if error.instance_is_dead {
-        ticket.queue().broken(leased.id, &error.message);
     }
 }
 
 /// Passes an answer on, or joins both sides when they switch protocols.
 fn pass_on(
-    mut response: Response,
+    mut response: Response<Source>,
     is_upgrade: bool,
-    client: hyper::upgrade::OnUpgrade,
+    client: OnUpgrade,
     held: Held,
-) -> Response {
+) -> Response<Answer> {
     if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let instance = hyper::upgrade::on(&mut response);
         upgrade::join(client, instance, held);
-        return response.map(|_| Body::Empty);
+        return response.map(|_| Answer::from(Body::Empty));
     }
     answer::holding(response, held)
 }
 
-/// Answers a request that is for no function.
-fn own_answer(request: &Request) -> Result<Response, Refusal> {
-    if request.uri().path() == "/healthz" {
-        let mut response = Response::new(Body::from("ok\n"));
-        let text = HeaderValue::from_static("text/plain");
-        response.headers_mut().insert(CONTENT_TYPE, text);
-        return Ok(response);
-    }
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let message = format!(
-        "no function answers to host {host:?} and path {:?}; a function NAME in NAMESPACE answers to \
-         the host NAME.NAMESPACE.localhost and to the path /fn/NAMESPACE/NAME/ \
-         (see `gapless get functions -A`)",
-        request.uri().path()
-    );
-    Err(Refusal::new(Reason::NoSuchFunction, message))
-}
-
 impl Handler for Gateway {
+    type Body = Answer;
+
     fn handle(
         &self,
         client: SocketAddr,
         request: Request,
-    ) -> impl Future<Output = Response> + Send {
+    ) -> impl Future<Output = Response<Answer>> + Send {
         self.respond(client, request)
     }
 

@@ -21,14 +21,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Removes what speaks of one connection only.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(listed) = headers.remove(CONNECTION) {
-        for name in listed.to_str().unwrap_or_default().split(',') {
-            if let Ok(name) = name.trim().parse::<HeaderName>()
-                && name != TE
-            {
-                headers.remove(name);
-            }
-        }
+    if headers.contains_key(CONNECTION) {
+        remove_listed(headers);
     }
     for name in [KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
@@ -36,6 +30,20 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // `TE: trailers` says that the client reads trailers; it may go on.
     if headers.get(TE).is_some_and(|value| value != "trailers") {
         headers.remove(TE);
+    }
+}
+
+/// Removes `Connection` and what it lists, save `TE`, which is looked at by itself.
+fn remove_listed(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    headers.remove(CONNECTION);
+    for name in listed.iter().filter(|name| **name != TE) {
+        headers.remove(name);
     }
 }
 
@@ -68,6 +76,10 @@ pub(crate) fn for_function(headers: &mut HeaderMap, client: SocketAddr, prefix: 
             headers.remove(X_FORWARDED_PREFIX);
         }
     }
+    if headers.contains_key(TE) {
+        // It speaks of this connection, and must say so (RFC 9110, section 10.1.4).
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
     if !headers.contains_key(TRACEPARENT)
         && let Ok(value) = HeaderValue::try_from(TraceParent::generate().header())
     {
@@ -75,11 +87,19 @@ pub(crate) fn for_function(headers: &mut HeaderMap, client: SocketAddr, prefix: 
     }
 }
 
-/// Adds an element to a list header, after what former proxies said.
+/// Adds an element to a list header, after what former proxies said. One line, as
+/// not everybody joins several.
 fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let value = match headers.get(&name).and_then(|value| value.to_str().ok()) {
-        Some(former) if !former.is_empty() => HeaderValue::try_from(format!("{former}, {element}")),
-        _ => HeaderValue::from_str(element),
+    let mut text = String::new();
+    for former in headers.get_all(&name) {
+        text.push_str(former.to_str().unwrap_or_default());
+        text.push_str(", ");
+    }
+    let value = if text.is_empty() {
+        HeaderValue::from_str(element)
+    } else {
+        text.push_str(element);
+        HeaderValue::try_from(text)
     };
     if let Ok(value) = value {
         headers.insert(name, value);
@@ -111,6 +131,27 @@ mod tests {
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["te", "trailer", "x-yours"]);
+    }
+
+    #[test]
+    fn several_lines_of_a_list_are_one_list() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-one"),
+            ("connection", "x-two, close"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut headers);
+        for_function(&mut headers, "[::1]:4000".parse().unwrap(), None);
+        assert!(!headers.contains_key("x-one") && !headers.contains_key("x-two"));
+        let all: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        assert_eq!(all, ["10.0.0.1, 10.0.0.2, ::1"]);
+        assert_eq!(headers["forwarded"], "for=\"[::1]\";proto=http");
     }
 
     #[test]

@@ -10,10 +10,17 @@
 //! - `routes`: which host and path is which function;
 //! - `queue`: one revision's dispatch core and what it stands for (waiting
 //!   clients, leased instances), behind one short lock;
+//! - `ticket`: a request's place in a queue, then its slot;
+//! - `leased`: an instance and how it is reached;
 //! - `links`: what control says to us;
 //! - `forward`, `headers`: the request as the instance gets it, and back;
 //! - `answer`: the body on its way to the client, holding the slot until its end;
-//! - `refusal`: every status a client gets from us and not from a function.
+//! - `own`, `refusal`: every answer a client gets from us and not from a function.
+//!
+//! How long a body may take is not bounded by `spec.timeout`, which ends with the
+//! head of the answer: streams may be long. A client that stops reading is cut by
+//! the server ([`gapless_net::Limits::client_stall`]), and an instance that stops
+//! sending is cut when its client leaves.
 //!
 //! What always holds: bodies pass frame by frame; a client that leaves gives its
 //! slot back; links are called with no lock held.
@@ -22,9 +29,14 @@ mod answer;
 mod forward;
 mod gateway;
 mod headers;
+mod leased;
 mod links;
+mod own;
 mod queue;
 mod refusal;
 mod routes;
+mod shared;
+mod ticket;
 
+pub use answer::Answer;
 pub use gateway::{Gateway, GatewayConfig};

@@ -1,6 +1,6 @@
 //! What control says to the gateway.
 
-use gapless_proto::{FunctionRoute, GatewayLink, InstanceFact, StartsBlocked};
+use gapless_proto::{FunctionRoute, GatewayLink, InstanceFact, RouteReadiness, StartsBlocked};
 use gapless_types::{FunctionKey, InstanceId, RevisionName};
 
 use crate::gateway::Gateway;
@@ -8,65 +8,76 @@ use crate::routes::Entry;
 
 impl GatewayLink for Gateway {
     fn set_route(&self, route: FunctionRoute) {
-        if let Some((name, entry)) = self.routes().set(route) {
-            self.close(&name, &entry);
+        let routes = &self.shared().routes;
+        let name = route.revision.name.clone();
+        let failure = match &route.readiness {
+            RouteReadiness::Failed(why) => Some(why.clone()),
+            RouteReadiness::Ready | RouteReadiness::Preparing => None,
+        };
+        // A rollback finds the queue that was closed. It opens before the route
+        // leads to it, so that nobody is refused in between.
+        if let Some((_, entry)) = routes.revision(&name) {
+            entry.open();
+            if let Some(queue) = entry.existing() {
+                queue.refused(failure.as_ref());
+            }
+        }
+        if let Some((former, entry)) = routes.set(route) {
+            self.close(&former, &entry);
         }
     }
 
     fn remove_route(&self, function: &FunctionKey) {
-        if let Some((name, entry)) = self.routes().remove(function) {
+        if let Some((name, entry)) = self.shared().routes.remove(function) {
             self.close(&name, &entry);
         }
     }
 
     fn instance(&self, revision: &RevisionName, instance: InstanceId, fact: InstanceFact) {
-        let is_retiring = matches!(fact, InstanceFact::Retiring);
-        let is_gone = matches!(fact, InstanceFact::Gone(_));
-        match self.routes().revision(revision) {
-            Some((of, entry)) => {
-                if let Some(queue) = entry.existing() {
-                    queue.instance(instance, fact);
-                } else if is_retiring {
-                    self.give_back(revision, instance);
-                } else if !is_gone {
-                    entry.queue(|| self.new_queue(of)).instance(instance, fact);
-                }
-                if is_gone || is_retiring {
-                    self.forget_if_finished(revision, &entry);
-                }
-            }
+        let is_end = matches!(fact, InstanceFact::Retiring | InstanceFact::Gone(_));
+        let Some((of, entry)) = self.shared().routes.revision(revision) else {
             // Not ours any more: nothing of it is in use here.
-            None if is_retiring => self.give_back(revision, instance),
-            None => {}
+            return self.give_back_unknown(revision, instance, &fact);
+        };
+        match entry.existing() {
+            Some(queue) => queue.instance(instance, fact),
+            None if is_end => self.give_back_unknown(revision, instance, &fact),
+            None => entry.queue(|| self.new_queue(of)).instance(instance, fact),
+        }
+        if is_end {
+            self.shared().forget_if_finished(revision);
         }
     }
 
     fn starts_blocked(&self, revision: &RevisionName, blocked: Option<StartsBlocked>) {
-        if let Some((_, entry)) = self.routes().revision(revision)
-            && let Some(queue) = entry.existing()
-        {
-            queue.starts_blocked(blocked);
+        let Some((of, entry)) = self.shared().routes.revision(revision) else {
+            return;
+        };
+        match entry.existing() {
+            Some(queue) => queue.starts_blocked(blocked),
+            None if blocked.is_some() => {
+                entry.queue(|| self.new_queue(of)).starts_blocked(blocked);
+            }
+            None => {}
         }
     }
 }
 
 impl Gateway {
     fn close(&self, name: &RevisionName, entry: &Entry) {
-        if let Some(queue) = entry.existing() {
-            queue.close();
-        }
-        self.forget_if_finished(name, entry);
+        entry.close();
+        self.shared().forget_if_finished(name);
     }
 
-    fn forget_if_finished(&self, name: &RevisionName, entry: &Entry) {
-        let is_current = self.routes().is_current(name);
-        if !is_current && entry.existing().is_none_or(|queue| queue.is_finished()) {
-            self.routes().forget(name);
-        }
-    }
-
-    fn give_back(&self, revision: &RevisionName, instance: InstanceId) {
-        if let Some(control) = self.control() {
+    /// Answers for an instance this gateway uses nothing of.
+    fn give_back_unknown(
+        &self,
+        revision: &RevisionName,
+        instance: InstanceId,
+        fact: &InstanceFact,
+    ) {
+        let is_leased = matches!(fact, InstanceFact::Ready(_) | InstanceFact::Retiring);
+        if is_leased && let Some(control) = self.shared().control.get() {
             control.released(revision, instance);
         }
     }

@@ -1,55 +1,33 @@
-//! One revision's dispatch core and what its numbers stand for: request ids are
-//! clients that wait here, instance ids are leases.
+//! One revision's queue: the dispatch core and what its numbers stand for, the
+//! clients that wait and the instances that are leased, behind one short lock.
 //!
-//! The core is driven by whoever has an event for it, under one lock held for a
-//! few hundred nanoseconds: a task that owned it would cost every request two
-//! hand-offs between threads. What the core wants from control is collected
-//! under the lock and said after it is released.
+//! Run to completion: whoever brings an event takes the lock, feeds the core and
+//! carries out what it answers. What only this process sees happens under the lock
+//! (telling a waiting client, moving the alarm, which must not be overtaken by an
+//! older wish); what control must hear is collected and said after it is released.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use futures::channel::oneshot;
 use gapless_dispatch::{Action, Config, Dispatch, Event};
-use gapless_net::Pool;
-use gapless_proto::{
-    ControlLink, Demand, Endpoint, InstanceFact, Lease, LocalService, StartReport, StartsBlocked,
-};
-use gapless_rt::{Clock, Timer};
-use gapless_telemetry::{FunctionMetrics, Metrics};
-use gapless_types::{Code, InstanceId, Reason, RequestId, Revision, Time};
+use gapless_proto::{Demand, InstanceFact, Lease, StartsBlocked};
+use gapless_rt::Timer;
+use gapless_telemetry::FunctionMetrics;
+use gapless_types::{Code, InstanceId, Reason, RequestId, Revision};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use crate::leased::{self, Leased};
 use crate::refusal::Refusal;
+use crate::shared::Shared;
 
-/// What every queue of a gateway uses.
-pub(crate) struct Shared {
-    pub(crate) clock: Clock,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) control: OnceLock<Arc<dyn ControlLink>>,
-}
-
-/// An instance this gateway holds the lease of.
-pub(crate) struct Leased {
-    pub(crate) id: InstanceId,
-    pub(crate) reach: Reach,
-    pub(crate) start: Arc<StartReport>,
-    pub(crate) ready_at: Time,
-    /// Its id, as a header's value.
-    pub(crate) label: HeaderValue,
-}
-
-/// How an instance is reached.
-pub(crate) enum Reach {
-    /// By a call.
-    Local(Arc<dyn LocalService>),
-    /// By a connection.
-    Remote(Arc<Pool>),
-}
+/// How long requests for a revision that was refused are told to stay away.
+const NOT_READY_RETRY: Duration = Duration::from_secs(1);
 
 /// What became of a request that asked for a slot.
 pub(crate) enum Verdict {
@@ -61,9 +39,9 @@ pub(crate) enum Verdict {
 pub(crate) struct Queue {
     pub(crate) revision: Arc<Revision>,
     pub(crate) metrics: FunctionMetrics,
+    pub(crate) shared: Arc<Shared>,
     /// The revision's name, as a header's value.
     pub(crate) label: HeaderValue,
-    shared: Arc<Shared>,
     me: Weak<Queue>,
     timer: OnceLock<Timer>,
     state: Mutex<State>,
@@ -75,42 +53,45 @@ impl fmt::Debug for Queue {
     }
 }
 
+/// Keyed by numbers we gave out ourselves.
+type Waiting = std::collections::HashMap<RequestId, oneshot::Sender<Verdict>, FixedState>;
+
 struct State {
     core: Dispatch,
+    /// Kept for its capacity; empty between events.
     actions: Vec<Action>,
-    waiting: HashMap<RequestId, oneshot::Sender<Verdict>>,
-    leases: HashMap<InstanceId, Arc<Leased>>,
+    waiting: Waiting,
+    leases: BTreeMap<InstanceId, Arc<Leased>>,
     last_request: u64,
     demand_seq: u64,
-    block_message: Option<Arc<str>>,
+    blocked: Option<(Reason, Arc<str>)>,
     is_closed: bool,
 }
 
-/// What is said once the lock is released.
-enum Effect {
+/// What control is told once the lock is released.
+enum Wish {
     Demand(Demand),
     Idle(InstanceId),
     Released(InstanceId),
-    Wake(Time),
 }
 
-type Effects = SmallVec<[Effect; 2]>;
+type Wishes = SmallVec<[Wish; 2]>;
 
 impl Queue {
     pub(crate) fn new(revision: Arc<Revision>, shared: Arc<Shared>) -> Arc<Self> {
         let state = State {
             core: Dispatch::new(config(&revision)),
             actions: Vec::new(),
-            waiting: HashMap::new(),
-            leases: HashMap::new(),
+            waiting: Waiting::default(),
+            leases: BTreeMap::new(),
             last_request: 0,
             demand_seq: 0,
-            block_message: None,
+            blocked: None,
             is_closed: false,
         };
         Arc::new_cyclic(|me| Queue {
             metrics: shared.metrics.gateway.function(&revision.function),
-            label: header_value(revision.name.short()),
+            label: leased::label(revision.name.short()),
             revision,
             shared,
             me: me.clone(),
@@ -119,85 +100,125 @@ impl Queue {
         })
     }
 
-    /// Asks for a slot and waits for it. The ticket holds the place in the queue
-    /// and then the slot; dropping it gives back what it holds.
-    pub(crate) async fn admit(self: &Arc<Self>) -> (Verdict, Ticket) {
-        let mut effects = Effects::new();
-        let (request, decided) = {
+    /// A request asks for a slot: it has one, or is refused, or hears later.
+    pub(crate) fn arrive(&self) -> (RequestId, Result<Verdict, oneshot::Receiver<Verdict>>) {
+        let mut wishes = Wishes::new();
+        let arrived = {
             let mut state = self.state.lock();
             state.last_request += 1;
             let request = RequestId(state.last_request);
-            let now = self.shared.clock.now();
-            let mut decided = state.step(now, Event::Arrive { request }, &mut effects, request);
-            let waiting = if decided.is_none() {
+            let event = Event::Arrive { request };
+            let decided = self.step(&mut state, event, &mut wishes, Some(request));
+            let outcome = decided.ok_or_else(|| {
                 let (tell, told) = oneshot::channel();
                 state.waiting.insert(request, tell);
-                Some(told)
+                told
+            });
+            (request, outcome)
+        };
+        self.say(wishes);
+        arrived
+    }
+
+    /// A request has ended: answered to the last byte, or given up.
+    pub(crate) fn leave(&self, request: RequestId, is_answered: bool) {
+        let mut wishes = Wishes::new();
+        let is_finished = {
+            let mut state = self.state.lock();
+            let event = if is_answered {
+                Event::Finish { request }
             } else {
-                None
+                state.waiting.remove(&request);
+                Event::Cancel { request }
             };
-            (request, decided.take().ok_or(waiting))
+            self.step(&mut state, event, &mut wishes, None);
+            state.is_finished()
         };
-        self.perform(effects);
-        let mut ticket = Ticket { queue: self.clone(), request, ending: Ending::Cancel };
-        let verdict = match decided {
-            Ok(verdict) => verdict,
-            Err(Some(told)) => {
-                let asked_at = self.shared.clock.now();
-                let queued = &self.shared.metrics.gateway.queued;
-                queued.inc();
-                let _counted = scopeguard(|| {
-                    queued.dec();
-                });
-                let told = told.await;
-                let waited = self.shared.clock.now() - asked_at;
-                self.shared.metrics.gateway.queue_wait_seconds.observe(waited.as_secs_f64());
-                told.unwrap_or_else(|_| gone())
-            }
-            Err(None) => gone(),
-        };
-        if matches!(verdict, Verdict::Refused(_)) {
-            ticket.ending = Ending::Nothing;
+        self.say(wishes);
+        if is_finished {
+            self.shared.forget_if_finished(&self.revision.name);
         }
-        (verdict, ticket)
     }
 
     /// Control states one of the revision's instances.
     pub(crate) fn instance(&self, instance: InstanceId, fact: InstanceFact) {
-        let event = match fact {
-            InstanceFact::Starting => Event::InstanceStarting { instance },
-            InstanceFact::Ready(lease) => return self.ready(instance, lease),
-            InstanceFact::Retiring => Event::InstanceRetiring { instance },
-            InstanceFact::Gone(_) => Event::InstanceGone { instance },
-        };
-        self.drive(event);
+        match fact {
+            InstanceFact::Starting => self.drive(Event::InstanceStarting { instance }),
+            InstanceFact::Ready(lease) => self.ready(instance, lease),
+            InstanceFact::Retiring => self.retire(instance),
+            InstanceFact::Gone(_) => self.gone(instance),
+        }
     }
 
     fn ready(&self, instance: InstanceId, lease: Lease) {
-        let reach = match lease.endpoint {
-            Endpoint::Local(service) => Reach::Local(service),
-            endpoint => Reach::Remote(Pool::new(endpoint, lease.slots)),
-        };
-        let now = self.shared.clock.now();
-        let start = lease.start.total();
-        let label = header_value(&instance.to_string());
-        let leased = Leased { id: instance, reach, start: lease.start, ready_at: now, label };
-        let mut effects = Effects::new();
+        let (slots, start) = (lease.slots, lease.start.total());
+        let leased = Arc::new(Leased::new(instance, lease, self.shared.clock.now()));
+        let mut wishes = Wishes::new();
         {
             let mut state = self.state.lock();
-            state.leases.entry(instance).or_insert_with(|| Arc::new(leased));
-            let event = Event::InstanceReady { instance, slots: lease.slots, start };
-            state.step(now, event, &mut effects, RequestId(0));
-            state.forget_dead_leases(instance);
+            state.leases.entry(instance).or_insert(leased);
+            let event = Event::InstanceReady { instance, slots, start };
+            self.step(&mut state, event, &mut wishes, None);
+            if !state.core.has_instance(instance) {
+                // The core took it for old news.
+                state.leases.remove(&instance);
+            }
         }
-        self.perform(effects);
+        self.say(wishes);
+    }
+
+    fn retire(&self, instance: InstanceId) {
+        let mut wishes = Wishes::new();
+        {
+            let mut state = self.state.lock();
+            let event = Event::InstanceRetiring { instance };
+            self.step(&mut state, event, &mut wishes, None);
+            let is_said = wishes.iter().any(|wish| matches!(wish, Wish::Released(_)));
+            if !is_said && !state.leases.contains_key(&instance) {
+                // Nothing is known of it, so nothing of it is in use.
+                wishes.push(Wish::Released(instance));
+            }
+        }
+        self.say(wishes);
+    }
+
+    fn gone(&self, instance: InstanceId) {
+        let mut wishes = Wishes::new();
+        {
+            let mut state = self.state.lock();
+            self.step(&mut state, Event::InstanceGone { instance }, &mut wishes, None);
+            state.leases.remove(&instance);
+        }
+        self.say(wishes);
     }
 
     /// Starts are blocked, or no longer.
     pub(crate) fn starts_blocked(&self, blocked: Option<StartsBlocked>) {
-        self.state.lock().block_message = blocked.as_ref().map(|block| block.message.clone());
-        let blocked = blocked.map(|block| (block.until, block.reason));
-        self.drive(Event::StartsBlocked { blocked });
+        let mut wishes = Wishes::new();
+        {
+            let mut state = self.state.lock();
+            state.blocked = blocked.as_ref().map(|block| (block.reason, block.message.clone()));
+            let blocked = blocked.map(|block| (block.until, block.reason));
+            self.step(&mut state, Event::StartsBlocked { blocked }, &mut wishes, None);
+        }
+        self.say(wishes);
+    }
+
+    /// The revision was refused, with the reason, or is (again) not.
+    pub(crate) fn refused(&self, why: Option<&Arc<str>>) {
+        match why {
+            Some(why) => self.starts_blocked(Some(StartsBlocked {
+                until: self.shared.clock.now() + NOT_READY_RETRY,
+                reason: Reason::NotReady,
+                message: why.clone(),
+            })),
+            None if self.is_refused() => self.starts_blocked(None),
+            None => {}
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.state.lock().blocked, Some((Reason::NotReady, _)))
     }
 
     /// The revision takes nothing new; what waits is refused with `FunctionGone`.
@@ -206,51 +227,96 @@ impl Queue {
         self.drive(Event::Close);
     }
 
+    /// The revision takes new requests again.
+    pub(crate) fn open(&self) {
+        let was_closed = std::mem::take(&mut self.state.lock().is_closed);
+        if was_closed {
+            self.drive(Event::Open);
+        }
+    }
+
     /// Whether it is closed and nothing of it is left.
     pub(crate) fn is_finished(&self) -> bool {
-        let state = self.state.lock();
-        state.is_closed && state.leases.is_empty() && state.core.in_service() == 0
+        self.state.lock().is_finished()
     }
 
     /// An instance did not answer and cannot: no further request goes there.
     pub(crate) fn broken(&self, instance: InstanceId, why: &str) {
-        self.drive(Event::InstanceGone { instance });
+        self.gone(instance);
         if let Some(control) = self.shared.control.get() {
             control.broken(&self.revision.name, instance, why);
         }
     }
 
     fn drive(&self, event: Event) {
-        let mut effects = Effects::new();
-        {
-            let mut state = self.state.lock();
-            let now = self.shared.clock.now();
-            let gone = match &event {
-                Event::InstanceGone { instance } => Some(*instance),
-                _ => None,
-            };
-            state.step(now, event, &mut effects, RequestId(0));
-            if let Some(gone) = gone {
-                state.leases.remove(&gone);
-            }
-        }
-        self.perform(effects);
+        let mut wishes = Wishes::new();
+        self.step(&mut self.state.lock(), event, &mut wishes, None);
+        self.say(wishes);
     }
 
-    /// Says what the core wanted said. No lock is held here.
-    fn perform(&self, effects: Effects) {
-        if effects.is_empty() {
+    /// Feeds the core one event and does what it answers, save what control must
+    /// hear. Returns what became of request `of`, if that was decided.
+    fn step(
+        &self,
+        state: &mut State,
+        event: Event,
+        wishes: &mut Wishes,
+        of: Option<RequestId>,
+    ) -> Option<Verdict> {
+        let mut actions = std::mem::take(&mut state.actions);
+        state.core.on_event(self.shared.clock.now(), event, &mut actions);
+        let mut decided = None;
+        for action in actions.drain(..) {
+            let (request, verdict) = match action {
+                Action::Send { request, instance } => (request, state.slot(instance)),
+                Action::Refuse { request, reason, retry_after } => {
+                    (request, state.refuse(reason, retry_after))
+                }
+                Action::WakeAt(at) => {
+                    self.timer().set(at);
+                    continue;
+                }
+                Action::Demand { instances } => {
+                    state.demand_seq += 1;
+                    let seq = state.demand_seq;
+                    wishes.push(Wish::Demand(Demand { seq, instances }));
+                    continue;
+                }
+                Action::Idle { instance } => {
+                    wishes.push(Wish::Idle(instance));
+                    continue;
+                }
+                Action::Released { instance } => {
+                    state.leases.remove(&instance);
+                    wishes.push(Wish::Released(instance));
+                    continue;
+                }
+            };
+            if Some(request) == of {
+                decided = Some(verdict);
+            } else if let Some(tell) = state.waiting.remove(&request) {
+                // One who no longer listens has a ticket, whose drop frees the slot.
+                let _ = tell.send(verdict);
+            }
+        }
+        state.actions = actions;
+        decided
+    }
+
+    /// Tells control. No lock is held here.
+    fn say(&self, wishes: Wishes) {
+        if wishes.is_empty() {
             return;
         }
+        let Some(control) = self.shared.control.get() else {
+            return;
+        };
         let name = &self.revision.name;
-        for effect in effects {
-            let control = self.shared.control.get();
-            match (effect, control) {
-                (Effect::Wake(at), _) => self.timer().set(at),
-                (Effect::Demand(demand), Some(control)) => control.demand(name, demand),
-                (Effect::Idle(instance), Some(control)) => control.idle(name, instance),
-                (Effect::Released(instance), Some(control)) => control.released(name, instance),
-                (_, None) => {}
+        for wish in wishes {
+            match wish {
+                Wish::Demand(demand) => control.demand(name, demand),
+                Wish::Idle(instance) => control.idle(name, instance),
+                Wish::Released(instance) => control.released(name, instance),
             }
         }
     }
@@ -268,133 +334,26 @@ impl Queue {
 }
 
 impl State {
-    /// Takes one event. Returns what became of request `of`, if that was decided;
-    /// everybody else is told by their channel.
-    fn step(
-        &mut self,
-        now: Time,
-        event: Event,
-        effects: &mut Effects,
-        of: RequestId,
-    ) -> Option<Verdict> {
-        let mut actions = std::mem::take(&mut self.actions);
-        self.core.on_event(now, event, &mut actions);
-        let mut decided = None;
-        for action in actions.drain(..) {
-            let (request, verdict) = match action {
-                Action::Send { request, instance } => (request, self.slot(instance)),
-                Action::Refuse { request, reason, retry_after } => {
-                    (request, self.refuse(reason, retry_after))
-                }
-                Action::Demand { instances } => {
-                    self.demand_seq += 1;
-                    effects.push(Effect::Demand(Demand { seq: self.demand_seq, instances }));
-                    continue;
-                }
-                Action::Idle { instance } => {
-                    effects.push(Effect::Idle(instance));
-                    continue;
-                }
-                Action::Released { instance } => {
-                    self.leases.remove(&instance);
-                    effects.push(Effect::Released(instance));
-                    continue;
-                }
-                Action::WakeAt(at) => {
-                    effects.push(Effect::Wake(at));
-                    continue;
-                }
-            };
-            if request == of {
-                decided = Some(verdict);
-            } else if let Some(tell) = self.waiting.remove(&request) {
-                // One who no longer listens has a ticket, whose drop frees the slot.
-                let _ = tell.send(verdict);
-            }
-        }
-        self.actions = actions;
-        decided
+    fn is_finished(&self) -> bool {
+        self.is_closed && self.leases.is_empty() && self.core.in_service() == 0
     }
 
     fn slot(&self, instance: InstanceId) -> Verdict {
         match self.leases.get(&instance) {
             Some(leased) => Verdict::Slot(leased.clone()),
-            None => gone(),
+            None => {
+                debug_assert!(false, "the core sent to {instance}, which has no lease");
+                let message = "the instance died before it was called";
+                Verdict::Refused(Refusal::new(Reason::InstanceDied, message))
+            }
         }
     }
 
     fn refuse(&self, reason: Reason, retry_after: Duration) -> Verdict {
-        let is_blocked = matches!(reason, Reason::StartFailed | Reason::NoCapacity);
-        let detail = if is_blocked { self.block_message.as_deref() } else { None };
+        let detail = self.blocked.as_ref().filter(|(blocked, _)| *blocked == reason);
+        let detail = detail.map(|(_, message)| &**message);
         Verdict::Refused(Refusal::of_core(reason, retry_after, detail))
     }
-
-    /// Drops the lease of an instance the core took for old news.
-    fn forget_dead_leases(&mut self, instance: InstanceId) {
-        if !self.core.has_instance(instance) {
-            self.leases.remove(&instance);
-        }
-    }
-}
-
-fn gone() -> Verdict {
-    Verdict::Refused(Refusal::new(Reason::InstanceDied, "the instance died before it was called"))
-}
-
-/// What a ticket's drop tells the core.
-#[derive(Clone, Copy, Debug)]
-enum Ending {
-    Cancel,
-    Finish,
-    Nothing,
-}
-
-/// A request's place in the queue, then its slot.
-pub(crate) struct Ticket {
-    queue: Arc<Queue>,
-    request: RequestId,
-    ending: Ending,
-}
-
-impl Ticket {
-    /// The instance answered to the last byte.
-    pub(crate) fn finish(mut self) {
-        self.ending = Ending::Finish;
-    }
-
-    pub(crate) fn queue(&self) -> &Arc<Queue> {
-        &self.queue
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let request = self.request;
-        let event = match self.ending {
-            Ending::Nothing => return,
-            Ending::Finish => Event::Finish { request },
-            Ending::Cancel => {
-                self.queue.state.lock().waiting.remove(&request);
-                Event::Cancel { request }
-            }
-        };
-        self.queue.drive(event);
-    }
-}
-
-/// Runs `end` when dropped.
-fn scopeguard<F: FnMut()>(end: F) -> impl Drop {
-    struct Guard<F: FnMut()>(F);
-    impl<F: FnMut()> Drop for Guard<F> {
-        fn drop(&mut self) {
-            (self.0)();
-        }
-    }
-    Guard(end)
-}
-
-fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
 }
 
 /// What a revision's specification means to its core.

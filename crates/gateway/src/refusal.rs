@@ -1,70 +1,99 @@
 //! Every answer that is ours and not a function's: one place for status,
 //! headers and body.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_proto::{Body, CallError, Response};
-use gapless_types::{Reason, RevisionName};
+use gapless_proto::{Body, CallError};
+use gapless_types::{Reason, Revision};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::answer::Answer;
 
 /// Names the reason of a refusal.
-pub(crate) const REASON_HEADER: HeaderName = HeaderName::from_static("x-gapless-reason");
+const REASON_HEADER: HeaderName = HeaderName::from_static("x-gapless-reason");
+
+/// Advice to come back where nobody knows when: the least there is.
+const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// Why there is no answer from the function.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
-    pub(crate) message: String,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) revision: Option<RevisionName>,
+    message: Cow<'static, str>,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    revision: Option<Arc<Revision>>,
 }
 
 impl Refusal {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Refusal { reason, message: message.into(), retry_after: None, revision: None }
+    pub(crate) fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        let passes_by_itself =
+            matches!(reason, Reason::Draining | Reason::GatewayFull | Reason::NotReady);
+        Refusal {
+            reason,
+            message: message.into(),
+            status: status(reason),
+            retry_after: passes_by_itself.then_some(RETRY_SOON),
+            revision: None,
+        }
     }
 
     /// A refusal of a dispatch core, which knows when to come back.
     pub(crate) fn of_core(reason: Reason, retry_after: Duration, detail: Option<&str>) -> Self {
         let message = match detail {
-            Some(detail) => detail.to_owned(),
-            None => sentence(reason).to_owned(),
+            Some(detail) => Cow::Owned(detail.to_owned()),
+            None => Cow::Borrowed(sentence(reason)),
         };
-        Refusal { reason, message, retry_after: Some(retry_after), revision: None }
+        let is_worth_it = reason != Reason::FunctionGone;
+        let retry_after = is_worth_it.then_some(retry_after);
+        Refusal { retry_after, ..Refusal::new(reason, message) }
     }
 
-    pub(crate) fn about(mut self, revision: &RevisionName) -> Self {
+    /// The platform cannot do what was asked (RFC 9110, section 15.6.2).
+    pub(crate) fn not_implemented(message: &'static str) -> Self {
+        Refusal { status: StatusCode::NOT_IMPLEMENTED, ..Refusal::new(Reason::BadRequest, message) }
+    }
+
+    pub(crate) fn about(mut self, revision: &Arc<Revision>) -> Self {
         self.revision = Some(revision.clone());
         self
     }
 
     /// The answer for the client.
-    pub(crate) fn into_response(self) -> Response {
-        let retry_after = self.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
+    pub(crate) fn into_response(self) -> Response<Answer> {
+        let retry_after = self.retry_after.map(whole_seconds);
         let mut error = serde_json::json!({
             "reason": self.reason,
             "fault": self.reason.fault(),
             "message": self.message,
         });
         if let Some(revision) = &self.revision {
-            error["revision"] = revision.as_str().into();
+            error["function"] = revision.function.to_string().into();
+            error["revision"] = revision.name.short().into();
         }
         if let Some(seconds) = retry_after {
-            error["retryAfterSeconds"] = (seconds as u64).into();
+            error["retryAfterSeconds"] = seconds.into();
         }
         let mut text = serde_json::json!({ "error": error }).to_string();
         text.push('\n');
-        let mut response = Response::new(Body::from(text));
-        *response.status_mut() = status(self.reason);
+        let mut response = Response::new(Answer::from(Body::from(text)));
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(REASON_HEADER, HeaderValue::from_static(self.reason.as_str()));
         if let Some(seconds) = retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
+}
+
+/// `Retry-After` counts in whole seconds; none would mean at once.
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 impl From<CallError> for Refusal {

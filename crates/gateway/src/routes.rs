@@ -5,7 +5,8 @@
 //! lookup serves both. Lookups allocate nothing and take no lock; writers replace
 //! one entry.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use gapless_proto::{FunctionRoute, RouteReadiness};
@@ -39,12 +40,38 @@ pub(crate) struct Current {
 /// costs no more than its route.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    queue: std::sync::OnceLock<Arc<Queue>>,
+    queue: OnceLock<Arc<Queue>>,
+    is_closed: AtomicBool,
 }
 
 impl Entry {
     pub(crate) fn queue(&self, make: impl FnOnce() -> Arc<Queue>) -> &Arc<Queue> {
-        self.queue.get_or_init(make)
+        if let Some(queue) = self.queue.get() {
+            return queue;
+        }
+        let queue = self.queue.get_or_init(make);
+        // Whoever closes looks for a queue after saying so, and we look here
+        // after making one: one of us sees the other.
+        if self.is_closed.load(Ordering::SeqCst) {
+            queue.close();
+        }
+        queue
+    }
+
+    /// The revision takes nothing new.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        if let Some(queue) = self.queue.get() {
+            queue.close();
+        }
+    }
+
+    /// The revision takes new requests again.
+    pub(crate) fn open(&self) {
+        self.is_closed.store(false, Ordering::SeqCst);
+        if let Some(queue) = self.queue.get() {
+            queue.open();
+        }
     }
 
     pub(crate) fn existing(&self) -> Option<&Arc<Queue>> {
@@ -83,7 +110,8 @@ impl Routes {
             if let Some(route) = route.flatten() {
                 return Some(Found { route, prefix_len: 0 });
             }
-        } else if !self.by_host.is_empty()
+        }
+        if !self.by_host.is_empty()
             && let Some(route) = with_lower_case(host, |key| get(&self.by_host, key)).flatten()
         {
             return Some(Found { route, prefix_len: 0 });
@@ -128,7 +156,7 @@ impl Routes {
         let former_host = host_of(&replaced.revision);
         if former_host != host {
             if let Some(former_host) = former_host {
-                self.by_host.pin().remove(&former_host);
+                self.give_up_host(&former_host, &route);
             }
             if let Some(host) = host {
                 self.by_host.pin().insert(host, route.clone());
@@ -145,9 +173,15 @@ impl Routes {
         self.by_name.pin().remove(table_key.as_str());
         let current = route.current();
         if let Some(host) = host_of(&current.revision) {
-            self.by_host.pin().remove(&host);
+            self.give_up_host(&host, &route);
         }
         Some((current.revision.name.clone(), current.entry.clone()))
+    }
+
+    /// Takes a host from `route`, unless another function has claimed it since.
+    fn give_up_host(&self, host: &str, route: &Arc<Route>) {
+        let is_its_own = |owner: &Arc<Route>| Arc::ptr_eq(owner, route);
+        let _ = self.by_host.pin().remove_if(host, |_, owner| is_its_own(owner));
     }
 
     /// A revision that is current or still finishes something.

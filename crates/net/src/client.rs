@@ -20,10 +20,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gapless_proto::{Body, BodyError, CallError, Endpoint, Request, Response};
+use gapless_proto::{Body, BodyError, CallError, Endpoint, Request};
 use gapless_types::Reason;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -140,7 +141,10 @@ pub type Unanswered = (CallError, Option<Box<Request>>);
 impl Connected {
     /// Sends a request. Resolves with the answer's head; its body brings the
     /// connection back to the pool when it ends.
-    pub async fn send(self, request: Request) -> Result<Response, Unanswered> {
+    pub async fn send(
+        self,
+        request: Request,
+    ) -> Result<http::Response<ConnectionBody>, Unanswered> {
         let Connected { mut halves, pool } = self;
         let mut answer = std::pin::pin!(halves.sender.try_send_request(request));
         let mut mover = halves.mover;
@@ -157,12 +161,14 @@ impl Connected {
         let halves = (!has_ended).then_some(Halves { sender: halves.sender, mover });
         match answered {
             Ok(response) => Ok(response.map(|incoming| body(incoming, halves, pool))),
-            Err(mut error) => {
-                let unsent = error.take_message().map(Box::new);
-                Err((call_error(error.error(), unsent.is_some()), unsent))
-            }
+            Err(error) => Err(unanswered(error)),
         }
     }
+}
+
+pub(crate) fn unanswered(mut error: TrySendError<Request>) -> Unanswered {
+    let unsent = error.take_message().map(Box::new);
+    (call_error(error.error(), unsent.is_some()), unsent)
 }
 
 fn call_error(error: &hyper::Error, is_unsent: bool) -> CallError {
@@ -175,21 +181,26 @@ fn call_error(error: &hyper::Error, is_unsent: bool) -> CallError {
     CallError { reason, message: format!("{what}: {error}"), instance_is_dead: false, is_unsent }
 }
 
-fn body(incoming: Incoming, halves: Option<Halves>, pool: Arc<Pool>) -> Body {
+fn body(incoming: Incoming, halves: Option<Halves>, pool: Arc<Pool>) -> ConnectionBody {
     let mut body = ConnectionBody { incoming, halves, pool };
     if body.incoming.is_end_stream() {
         body.settle();
-        return Body::Empty;
     }
-    Body::boxed(body)
+    body
 }
 
 /// The body of an answer, moving its connection's bytes as it is read.
-struct ConnectionBody {
+pub struct ConnectionBody {
     incoming: Incoming,
     /// `None` once the connection has ended or gone back.
     halves: Option<Halves>,
     pool: Arc<Pool>,
+}
+
+impl fmt::Debug for ConnectionBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "answer of {:?}", self.pool.endpoint)
+    }
 }
 
 impl ConnectionBody {

@@ -8,9 +8,10 @@
 
 pub mod client;
 mod io;
+pub mod linger;
 pub mod server;
 pub mod upgrade;
 
-pub use client::{Connected, Pool};
+pub use client::{Connected, ConnectionBody, Pool};
 pub use io::Stream;
 pub use server::{Handler, Limits, serve};

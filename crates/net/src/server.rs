@@ -5,9 +5,20 @@
 //! handler's future, which is how a request is cancelled. HTTP/1.1 and HTTP/2
 //! with prior knowledge share a port; they are told apart by the first bytes.
 //!
+//! A client has left when its side of the connection ends. HTTP/1.1 lets a client
+//! close its sending side and still read the answer (RFC 9112, section 9.6), but
+//! nearly none does, and nothing tells it from one that left: it counts as gone.
+//! hyper sees the end only once it has read what came before it, so a handler that
+//! makes a request wait should meanwhile ask for the first piece of its body.
+//!
 //! A client that stops reading is cut by the kernel: `TCP_USER_TIMEOUT` ends a
 //! connection whose data stays unacknowledged, or whose window stays closed, for
-//! [`Limits::client_stall`] (tcp(7)).
+//! [`Limits::client_stall`] (tcp(7)). How closing works when a client is still
+//! sending is told in [`crate::linger`].
+//!
+//! hyper's `pipeline_flush` is left off on purpose: it holds back what is written
+//! while anything received is unread, so the head of an answer would wait for a
+//! request body that nobody reads yet.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,8 +27,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_proto::{Request, Response};
+use bytes::Bytes;
+use gapless_proto::{BodyError, Request};
 use gapless_rt::Shutdown;
+use http::Response;
+use http_body::Body as HttpBody;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -25,11 +39,19 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::linger::Lingering;
+
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
+    /// The body of its answers.
+    type Body: HttpBody<Data = Bytes, Error = BodyError> + Send + 'static;
+
     /// Answers one. Runs on the connection's task; dropped when the client leaves.
-    fn handle(&self, client: SocketAddr, request: Request)
-    -> impl Future<Output = Response> + Send;
+    fn handle(
+        &self,
+        client: SocketAddr,
+        request: Request,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// A connection was opened (`true`) or has closed (`false`).
     fn connection(&self, is_open: bool) {
@@ -110,8 +132,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
-        .max_buf_size(limits.header_bytes)
-        .pipeline_flush(true);
+        .max_buf_size(limits.header_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -150,7 +171,8 @@ async fn connection<H: Handler>(
         let handler = handler.clone();
         async move { Ok::<_, Infallible>(handler.handle(client, request.map(Into::into)).await) }
     });
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let serving =
+        builder.serve_connection_with_upgrades(TokioIo::new(Lingering::new(stream)), service);
     let mut serving = pin!(serving);
     tokio::select! {
         // Clients break connections as they like; that is not ours to report.

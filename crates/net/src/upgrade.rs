@@ -1,11 +1,11 @@
 //! Upgraded connections (RFC 9110, section 7.8): after `101 Switching Protocols`
 //! the bytes of both sides are copied until either closes.
 
-use gapless_proto::{CallError, Endpoint, Request, Response};
+use gapless_proto::{Endpoint, Request, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::client;
+use crate::client::{self, Unanswered};
 
 /// Whether a request asks for an upgrade.
 pub fn is_wanted(request: &Request) -> bool {
@@ -20,17 +20,15 @@ pub fn is_wanted(request: &Request) -> bool {
 
 /// Sends a request that asks for an upgrade, on a connection of its own. The
 /// instance may agree (101), or answer as to any other request.
-pub async fn send(endpoint: &Endpoint, request: Request) -> Result<Response, CallError> {
-    let (mut sender, mover) = client::open(endpoint).await?;
+pub async fn send(endpoint: &Endpoint, request: Request) -> Result<Response, Unanswered> {
+    let (mut sender, mover) = match client::open(endpoint).await {
+        Ok(halves) => halves,
+        Err(error) => return Err((error, Some(Box::new(request)))),
+    };
     // Here a task is right: the connection outlives the request.
     gapless_rt::spawn(mover.with_upgrades());
-    let answered = sender.send_request(request).await;
-    answered.map(|response| response.map(Into::into)).map_err(|error| CallError {
-        reason: gapless_types::Reason::InstanceDied,
-        message: format!("the instance gave no answer to an upgrade: {error}"),
-        instance_is_dead: false,
-        is_unsent: false,
-    })
+    let answered = sender.try_send_request(request).await;
+    answered.map(|response| response.map(Into::into)).map_err(client::unanswered)
 }
 
 /// Copies between both sides once both have switched; ends when either closes.

@@ -31,18 +31,9 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Tell the listener. `was_ready` says whether ready was told before.
-    Tell {
-        start: StartInstance,
-        fact: NodeFact,
-        driver: usize,
-        was_ready: bool,
-    },
+    Tell { start: StartInstance, fact: NodeFact, driver: usize, was_ready: bool },
     /// Run the instance's task, which is told by `stop` when to end.
-    Begin {
-        start: StartInstance,
-        driver: usize,
-        stop: oneshot::Receiver<Duration>,
-    },
+    Begin { start: StartInstance, driver: usize, stop: oneshot::Receiver<Duration> },
 }
 
 /// The instances of one node.
@@ -87,14 +78,8 @@ impl Instances {
             Asked::Queued(place) => (Some(place), false),
             Asked::Full => return Err(start),
         };
-        let entry = Entry {
-            phase: Phase::Waiting,
-            driver,
-            start,
-            place,
-            stop: None,
-            was_ready: false,
-        };
+        let entry =
+            Entry { phase: Phase::Waiting, driver, start, place, stop: None, was_ready: false };
         self.entries.insert(instance, entry);
         if is_turn {
             return Ok(self.happened(instance, Event::Turn, Outcome::Nothing));
@@ -149,11 +134,7 @@ impl Instances {
                 let (tell, stop) = oneshot::channel();
                 entry.place = None;
                 entry.stop = Some(tell);
-                effects.push(Effect::Begin {
-                    start,
-                    driver: entry.driver,
-                    stop,
-                });
+                effects.push(Effect::Begin { start, driver: entry.driver, stop });
             }
             Action::SignalStop => {
                 let grace = match outcome {
@@ -172,23 +153,13 @@ impl Instances {
                 {
                     entry.was_ready = true;
                     let fact = NodeFact::Ready { endpoint, report };
-                    effects.push(Effect::Tell {
-                        start,
-                        fact,
-                        driver,
-                        was_ready,
-                    });
+                    effects.push(Effect::Tell { start, fact, driver, was_ready });
                 }
             }
             Action::TellStopped => {
                 self.entries.remove(&instance);
                 let fact = NodeFact::Gone(None);
-                effects.push(Effect::Tell {
-                    start,
-                    fact,
-                    driver,
-                    was_ready,
-                });
+                effects.push(Effect::Tell { start, fact, driver, was_ready });
             }
             Action::TellFailed => {
                 self.entries.remove(&instance);
@@ -197,12 +168,7 @@ impl Instances {
                     _ => None,
                 };
                 let fact = NodeFact::Gone(failure);
-                effects.push(Effect::Tell {
-                    start,
-                    fact,
-                    driver,
-                    was_ready,
-                });
+                effects.push(Effect::Tell { start, fact, driver, was_ready });
             }
         }
         None

@@ -108,14 +108,8 @@ impl Phase {
 mod tests {
     use super::*;
 
-    const EVENTS: [Event; 6] = [
-        Event::Turn,
-        Event::Started,
-        Event::StartFailed,
-        Event::Died,
-        Event::Stop,
-        Event::Ended,
-    ];
+    const EVENTS: [Event; 6] =
+        [Event::Turn, Event::Started, Event::StartFailed, Event::Died, Event::Stop, Event::Ended];
 
     /// What has happened on one path through the machine.
     #[derive(Clone, Default)]
@@ -136,22 +130,14 @@ mod tests {
 
     fn check(phase: Phase, seen: &Seen) {
         let is_gone = phase == Phase::Gone;
-        assert_eq!(
-            seen.gone(),
-            usize::from(is_gone),
-            "gone is told once, on becoming it"
-        );
+        assert_eq!(seen.gone(), usize::from(is_gone), "gone is told once, on becoming it");
         assert!(seen.count(Action::TellReady) <= 1);
         assert!(seen.count(Action::SignalStop) <= 1);
         let holds_turn = matches!(phase, Phase::Starting | Phase::Cancelling);
         let turns_held = seen.count(Action::Begin) - seen.count(Action::FreeTurn);
         assert_eq!(turns_held, usize::from(holds_turn), "in {phase:?}");
         if seen.is_stop_told && seen.count(Action::SignalStop) == 1 {
-            assert_eq!(
-                seen.count(Action::TellFailed),
-                0,
-                "who was told to stop has not failed"
-            );
+            assert_eq!(seen.count(Action::TellFailed), 0, "who was told to stop has not failed");
         }
     }
 
@@ -165,10 +151,7 @@ mod tests {
         for event in EVENTS {
             let (next, actions) = phase.step(event);
             assert!(next >= phase, "{phase:?} went back to {next:?}");
-            assert!(
-                phase != Phase::Gone || actions.is_empty(),
-                "gone is the last word"
-            );
+            assert!(phase != Phase::Gone || actions.is_empty(), "gone is the last word");
             let mut after = seen.clone();
             if event == Event::Stop && phase != Phase::Gone {
                 after.is_stop_told = true;
@@ -216,13 +199,7 @@ mod tests {
                 &[Begin, FreeTurn, TellReady, SignalStop, TellStopped],
             ),
             (
-                &[
-                    Event::Turn,
-                    Event::Started,
-                    Event::Stop,
-                    Event::Stop,
-                    Event::Died,
-                ],
+                &[Event::Turn, Event::Started, Event::Stop, Event::Stop, Event::Died],
                 &[Begin, FreeTurn, TellReady, SignalStop, TellStopped],
             ),
         ];
@@ -234,10 +211,7 @@ mod tests {
     #[test]
     fn failures_are_told_with_their_cause() {
         let (_, actions) = run(&[Event::Turn, Event::StartFailed]);
-        assert_eq!(
-            actions,
-            [Action::Begin, Action::FreeTurn, Action::TellFailed]
-        );
+        assert_eq!(actions, [Action::Begin, Action::FreeTurn, Action::TellFailed]);
         let (_, actions) = run(&[Event::Turn, Event::Started, Event::Died]);
         assert_eq!(actions.last(), Some(&Action::TellFailed));
     }

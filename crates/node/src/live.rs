@@ -30,12 +30,7 @@ pub(crate) struct Begun {
 
 /// Starts the instance, watches it, stops it when told to.
 pub(crate) async fn live(node: Arc<Node>, begun: Begun) {
-    let Begun {
-        start,
-        task,
-        driver,
-        mut stop,
-    } = begun;
+    let Begun { start, task, driver, mut stop } = begun;
     let mut watch = PanicWatch::new(&node, start.instance, &start.revision.name);
     let place = node.clock().now().since(start.asked_at);
     let started = tokio::select! {
@@ -51,13 +46,7 @@ pub(crate) async fn live(node: Arc<Node>, begun: Begun) {
         Some(Ok(Started { sandbox, report })) => {
             let report = report.with(StartPhase::Place, place);
             let endpoint = sandbox.endpoint();
-            watch.tell(
-                Event::Started,
-                Outcome::Ready {
-                    endpoint,
-                    report: Arc::new(report),
-                },
-            );
+            watch.tell(Event::Started, Outcome::Ready { endpoint, report: Arc::new(report) });
             serve(sandbox, stop, watch).await;
         }
     }
@@ -134,7 +123,6 @@ impl Drop for PanicWatch {
                 self.revision, self.instance
             ),
         };
-        self.node
-            .happened(self.instance, self.phase_event, Outcome::Failed(failure));
+        self.node.happened(self.instance, self.phase_event, Outcome::Failed(failure));
     }
 }

@@ -32,6 +32,10 @@ use crate::turns::WAITING_MAX;
 /// cannot be there.
 pub type ArtifactPath = Arc<dyn Fn(&str) -> Option<PathBuf> + Send + Sync>;
 
+/// The kind of failure of a start that a node which is ending refuses: no news
+/// for those who read the function's log.
+const DRAINING: &str = "Draining";
+
 /// What a node is.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -137,31 +141,18 @@ impl Node {
 
     /// Something happened to an instance.
     pub(crate) fn happened(&self, instance: InstanceId, event: Event, outcome: Outcome) {
-        let effects = self
-            .state
-            .lock()
-            .instances
-            .happened(instance, event, outcome);
+        let effects = self.state.lock().instances.happened(instance, event, outcome);
         self.perform(effects);
     }
 
     fn perform(&self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Tell {
-                    start,
-                    fact,
-                    driver,
-                    was_ready,
-                } => {
+                Effect::Tell { start, fact, driver, was_ready } => {
                     self.count(&fact, driver, was_ready);
                     self.tell(&start, fact);
                 }
-                Effect::Begin {
-                    start,
-                    driver,
-                    stop,
-                } => {
+                Effect::Begin { start, driver, stop } => {
                     // Told before the task exists that tells everything after it.
                     self.tell(&start, NodeFact::Starting);
                     let Some(node) = self.me.upgrade() else {
@@ -169,22 +160,16 @@ impl Node {
                     };
                     let task = self.start_task(&start);
                     let driver = Arc::clone(&self.drivers[driver]);
-                    gapless_rt::spawn(live::live(
-                        node,
-                        Begun {
-                            start,
-                            task,
-                            driver,
-                            stop,
-                        },
-                    ));
+                    gapless_rt::spawn(live::live(node, Begun { start, task, driver, stop }));
                 }
             }
         }
     }
 
     fn tell(&self, start: &StartInstance, fact: NodeFact) {
-        if let NodeFact::Gone(Some(failure)) = &fact {
+        if let NodeFact::Gone(Some(failure)) = &fact
+            && failure.kind != DRAINING
+        {
             let logs = self.logs.sink(&start.revision.function, start.instance);
             logs.line(LogStream::Platform, failure.message.as_bytes());
         }
@@ -233,10 +218,7 @@ impl Node {
     fn prepare_task(&self, revision: &Arc<Revision>) -> PrepareTask {
         let digest = revision.spec.artifact.as_deref();
         let artifact = digest.and_then(|digest| (self.artifacts)(digest));
-        PrepareTask {
-            revision: Arc::clone(revision),
-            artifact,
-        }
+        PrepareTask { revision: Arc::clone(revision), artifact }
     }
 
     fn start_task(&self, start: &StartInstance) -> StartTask {
@@ -254,25 +236,15 @@ impl Node {
             Err(failure) => return Err((start, failure)),
         };
         let at_once = self.drivers[driver].starts_at_once(self.config.cores);
-        let refused = |kind, message| StartFailure {
-            fault: Fault::Platform,
-            kind,
-            message,
-        };
+        let refused = |kind, message| StartFailure { fault: Fault::Platform, kind, message };
         let mut state = self.state.lock();
         if state.is_closing {
-            return Err((
-                start,
-                refused("Draining", format!("node {} is ending", self.config.id)),
-            ));
+            return Err((start, refused(DRAINING, format!("node {} is ending", self.config.id))));
         }
-        state
-            .instances
-            .ask(start, driver, at_once)
-            .map_err(|start| {
-                let message = format!("{WAITING_MAX} starts wait on node {}", self.config.id);
-                (start, refused("StartQueueFull", message))
-            })
+        state.instances.ask(start, driver, at_once).map_err(|start| {
+            let message = format!("{WAITING_MAX} starts wait on node {}", self.config.id);
+            (start, refused("StartQueueFull", message))
+        })
     }
 }
 

@@ -36,12 +36,7 @@ pub(crate) struct Turns {
 impl Turns {
     /// `at_once` starts at a time, at least one.
     pub(crate) fn new(at_once: usize) -> Self {
-        Turns {
-            at_once: at_once.max(1),
-            taken: 0,
-            next_place: 0,
-            waiting: BTreeMap::new(),
-        }
+        Turns { at_once: at_once.max(1), taken: 0, next_place: 0, waiting: BTreeMap::new() }
     }
 
     /// Asks for a turn.
@@ -92,9 +87,7 @@ mod tests {
         assert_eq!(turns.ask(InstanceId(1)), Asked::Now);
         assert_eq!(turns.ask(InstanceId(2)), Asked::Now);
         let places: Vec<Asked> = (3..=5).map(|id| turns.ask(InstanceId(id))).collect();
-        let [_, Asked::Queued(fourth), _] = places[..] else {
-            panic!("{places:?}")
-        };
+        let [_, Asked::Queued(fourth), _] = places[..] else { panic!("{places:?}") };
         turns.leave(fourth);
         turns.leave(fourth);
         assert_eq!(turns.waiting(), 2);

@@ -11,10 +11,7 @@ use gapless_types::FunctionKey;
 use support::{Manual, bench, failure, revision};
 
 fn driver(at_once: usize) -> Manual {
-    Manual {
-        at_once,
-        ..Manual::default()
-    }
+    Manual { at_once, ..Manual::default() }
 }
 
 #[tokio::test]
@@ -26,16 +23,10 @@ async fn an_instance_starts_serves_and_stops() {
     bench.until_begun(1).await;
     bench.driver.finish(1, Ok(()));
     bench.expect(&["1 ready"]).await;
-    assert_eq!(
-        (bench.node.instances(), bench.driver.running.lock().len()),
-        (1, 1)
-    );
+    assert_eq!((bench.node.instances(), bench.driver.running.lock().len()), (1, 1));
     bench.stop(1);
     bench.expect(&["1 gone"]).await;
-    assert_eq!(
-        (bench.node.instances(), bench.driver.running.lock().len()),
-        (0, 0)
-    );
+    assert_eq!((bench.node.instances(), bench.driver.running.lock().len()), (0, 0));
     bench.stop(1);
     bench.expect(&[]).await;
     let text = bench.metrics.encode();
@@ -59,9 +50,7 @@ async fn few_start_at_once_in_order_and_the_dropped_never_begin() {
     for dropped in [4, 5] {
         bench.stop(dropped);
     }
-    bench
-        .expect(&["1 starting", "2 starting", "4 gone", "5 gone"])
-        .await;
+    bench.expect(&["1 starting", "2 starting", "4 gone", "5 gone"]).await;
     bench.driver.finish(1, Ok(()));
     bench.expect(&["1 ready", "3 starting"]).await;
     bench.driver.finish(2, Err(failure("Broken")));
@@ -85,13 +74,7 @@ async fn a_stop_while_starting_drops_the_start_and_frees_the_turn() {
     bench.stop(1);
     bench.expect(&["1 starting", "1 gone", "2 starting"]).await;
     bench.until_begun(2).await;
-    assert!(
-        !bench
-            .driver
-            .starting
-            .lock()
-            .contains_key(&gapless_types::InstanceId(1))
-    );
+    assert!(!bench.driver.starting.lock().contains_key(&gapless_types::InstanceId(1)));
     bench.stop(2);
     bench.expect(&["2 gone"]).await;
     assert_eq!(bench.node.instances(), 0);
@@ -115,41 +98,24 @@ async fn a_death_is_told_with_its_cause_and_logged() {
     bench.expect(&["1 starting", "1 ready"]).await;
     bench.driver.kill(1);
     bench.expect(&["1 gone Killed"]).await;
-    let lines = bench
-        .logs
-        .tail(&FunctionKey::new("default", "hello").unwrap(), 10);
+    let lines = bench.logs.tail(&FunctionKey::new("default", "hello").unwrap(), 10);
     assert_eq!(lines.len(), 1);
-    assert_eq!(
-        (lines[0].stream.as_str(), lines[0].line.as_str()),
-        ("platform", "it is Killed")
-    );
+    assert_eq!((lines[0].stream.as_str(), lines[0].line.as_str()), ("platform", "it is Killed"));
 }
 
 #[tokio::test]
 async fn code_that_no_driver_runs_is_refused_by_name() {
     let mut bench = bench(driver(1));
     bench.revision = revision(serde_json::json!({"wasm": "hello.wasm"}));
-    let refused = bench
-        .node
-        .prepare(bench.revision.clone())
-        .await
-        .unwrap_err();
-    assert!(
-        refused
-            .message
-            .contains("node local cannot run default/hello"),
-        "{refused}"
-    );
+    let refused = bench.node.prepare(bench.revision.clone()).await.unwrap_err();
+    assert!(refused.message.contains("node local cannot run default/hello"), "{refused}");
     bench.start(1);
     bench.expect(&["1 gone NoDriver"]).await;
 }
 
 #[tokio::test]
 async fn a_driver_that_panics_is_a_failed_instance() {
-    let mut bench = bench(Manual {
-        panics: true,
-        ..driver(1)
-    });
+    let mut bench = bench(Manual { panics: true, ..driver(1) });
     bench.start(1);
     bench.start(2);
     let mut facts = Vec::new();
@@ -185,10 +151,7 @@ async fn shutdown_ends_everything_in_whichever_phase() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_that_hangs_ends_by_dropping_the_sandbox() {
-    let mut bench = bench(Manual {
-        stops_hang: true,
-        ..driver(1)
-    });
+    let mut bench = bench(Manual { stops_hang: true, ..driver(1) });
     bench.start(1);
     bench.until_begun(1).await;
     bench.driver.finish(1, Ok(()));

@@ -71,11 +71,7 @@ pub struct StartTask {
 
 impl fmt::Debug for StartTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "start {} of {}",
-            self.instance, self.prepare.revision.name
-        )
+        write!(f, "start {} of {}", self.instance, self.prepare.revision.name)
     }
 }
 

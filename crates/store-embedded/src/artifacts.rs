@@ -66,12 +66,7 @@ impl ArtifactStore {
     pub fn open(data_dir: &Path, bytes_max: u64) -> Result<Arc<Self>, ArtifactError> {
         let folder = data_dir.join("artifacts").join("sha256");
         let uploads = data_dir.join("artifacts").join("uploads");
-        let store = ArtifactStore {
-            folder,
-            uploads,
-            bytes_max,
-            next_upload: AtomicU64::new(0),
-        };
+        let store = ArtifactStore { folder, uploads, bytes_max, next_upload: AtomicU64::new(0) };
         store.make_folders().map_err(|why| store.disk(why))?;
         Ok(Arc::new(store))
     }
@@ -139,10 +134,7 @@ impl ArtifactStore {
     }
 
     fn disk(&self, why: io::Error) -> ArtifactError {
-        ArtifactError::Disk {
-            folder: self.folder.display().to_string(),
-            why,
-        }
+        ArtifactError::Disk { folder: self.folder.display().to_string(), why }
     }
 }
 
@@ -166,24 +158,17 @@ impl ArtifactWriter {
             return Err(ArtifactError::TooLarge { bytes_max });
         }
         self.hasher.update(bytes);
-        self.file
-            .write_all(bytes)
-            .map_err(|why| self.store.disk(why))
+        self.file.write_all(bytes).map_err(|why| self.store.disk(why))
     }
 
     /// Checks the digest and makes the artifact durable. Returns its size.
     pub fn finish(self) -> Result<u64, ArtifactError> {
         let found = format!("sha256:{:x}", self.hasher.finalize());
         if found != self.digest {
-            return Err(ArtifactError::Mismatch {
-                expected: self.digest,
-                found,
-            });
+            return Err(ArtifactError::Mismatch { expected: self.digest, found });
         }
         let store = &self.store;
-        let target = store
-            .path(&found)
-            .expect("a digest just computed is well-formed");
+        let target = store.path(&found).expect("a digest just computed is well-formed");
         let made = self
             .file
             .sync_all()
@@ -246,15 +231,9 @@ mod tests {
         let (_folder, store) = store(3);
         let mut upload = store.begin(ABC).unwrap();
         upload.write(b"abd").unwrap();
-        assert!(matches!(
-            upload.finish(),
-            Err(ArtifactError::Mismatch { .. })
-        ));
+        assert!(matches!(upload.finish(), Err(ArtifactError::Mismatch { .. })));
         let mut upload = store.begin(ABC).unwrap();
-        assert!(matches!(
-            upload.write(b"abcd"),
-            Err(ArtifactError::TooLarge { bytes_max: 3 })
-        ));
+        assert!(matches!(upload.write(b"abcd"), Err(ArtifactError::TooLarge { bytes_max: 3 })));
         drop(upload);
         assert!(!store.contains(ABC));
         assert_eq!((files(&store.folder), files(&store.uploads)), (0, 0));
@@ -264,17 +243,8 @@ mod tests {
     fn a_name_that_is_no_digest_is_refused() {
         let (_folder, store) = store(3);
         let shouted = ABC.to_uppercase();
-        for name in [
-            "",
-            "abc",
-            "sha256:",
-            "sha256:../../../etc/passwd",
-            shouted.as_str(),
-        ] {
-            assert!(
-                matches!(store.begin(name), Err(ArtifactError::BadDigest(_))),
-                "{name}"
-            );
+        for name in ["", "abc", "sha256:", "sha256:../../../etc/passwd", shouted.as_str()] {
+            assert!(matches!(store.begin(name), Err(ArtifactError::BadDigest(_))), "{name}");
             assert!(!store.contains(name));
         }
     }

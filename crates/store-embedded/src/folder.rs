@@ -58,11 +58,7 @@ pub(crate) fn in_use(folder: &Path, lock_file: &mut File) -> StoreError {
     let known = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
     StoreError::InUse {
         folder: folder.display().to_string(),
-        pid: if known {
-            pid.to_owned()
-        } else {
-            "unknown".to_owned()
-        },
+        pid: if known { pid.to_owned() } else { "unknown".to_owned() },
     }
 }
 
@@ -91,11 +87,7 @@ mod tests {
     #[test]
     fn a_left_over_lock_file_does_not_matter() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join(LOCK_FILE),
-            "4194304000 and more than a pid\n",
-        )
-        .unwrap();
+        fs::write(folder.path().join(LOCK_FILE), "4194304000 and more than a pid\n").unwrap();
         drop(hold(folder.path()).unwrap());
         let text = fs::read_to_string(folder.path().join(LOCK_FILE)).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));

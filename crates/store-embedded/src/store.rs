@@ -64,12 +64,7 @@ impl EmbeddedStore {
         let revision = Arc::new(AtomicU64::new(revision));
         let writer = Writer::start(Arc::clone(&database), Arc::clone(&revision))
             .map_err(|why| folder::unusable("cannot start the writer of", data_dir, &why))?;
-        Ok(Arc::new(EmbeddedStore {
-            writer,
-            database,
-            revision,
-            _folder: folder,
-        }))
+        Ok(Arc::new(EmbeddedStore { writer, database, revision, _folder: folder }))
     }
 
     fn read<T>(
@@ -77,10 +72,8 @@ impl EmbeddedStore {
         what: impl Fn() -> String,
         read: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        read(&self.database).map_err(|why| StoreError::Failed {
-            what: what(),
-            why: why.to_string(),
-        })
+        read(&self.database)
+            .map_err(|why| StoreError::Failed { what: what(), why: why.to_string() })
     }
 }
 
@@ -127,11 +120,7 @@ impl Store for EmbeddedStore {
 }
 
 fn record(key: &str, (revision, value): (u64, &[u8])) -> Record {
-    Record {
-        key: key.to_owned(),
-        value: value.to_vec(),
-        revision,
-    }
+    Record { key: key.to_owned(), value: value.to_vec(), revision }
 }
 
 /// Makes the tables of a new file, checks the format of an old one, and returns
@@ -171,10 +160,7 @@ fn prepare(database: &Database) -> Result<Result<u64, StoreError>, redb::Error> 
 }
 
 fn failed(path: &Path, why: redb::Error) -> StoreError {
-    StoreError::Failed {
-        what: format!("cannot open {}", path.display()),
-        why: why.to_string(),
-    }
+    StoreError::Failed { what: format!("cannot open {}", path.display()), why: why.to_string() }
 }
 
 fn unopenable(path: &Path, why: DatabaseError) -> StoreError {
@@ -184,8 +170,5 @@ fn unopenable(path: &Path, why: DatabaseError) -> StoreError {
             "{other}; if the file is damaged, move it away to begin empty, or restore a copy of it"
         ),
     };
-    StoreError::Failed {
-        what: format!("cannot open {}", path.display()),
-        why,
-    }
+    StoreError::Failed { what: format!("cannot open {}", path.display()), why }
 }

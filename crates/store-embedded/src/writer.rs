@@ -55,10 +55,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(&database, &revision, &writes))?;
-        Ok(Writer {
-            queue: Some(queue),
-            thread: Some(thread),
-        })
+        Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
     /// Writes and waits until it is on disk or refused.
@@ -69,12 +66,7 @@ impl Writer {
         expect: Expect,
     ) -> Result<StoreRevision, StoreError> {
         let (answer, answered) = sync_channel(1);
-        let write = Write {
-            key: key.into(),
-            change,
-            expect,
-            answer,
-        };
+        let write = Write { key: key.into(), change, expect, answer };
         let closed = || StoreError::Failed {
             what: format!("cannot write {key}"),
             why: "the store's writer has ended; restart gapless".to_owned(),

@@ -42,13 +42,7 @@ fn writes_until_killed() {
 
 fn start_writer(folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "writes_until_killed",
-            "--nocapture",
-            "--test-threads",
-            "1",
-        ])
+        .args(["--exact", "writes_until_killed", "--nocapture", "--test-threads", "1"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -87,10 +81,7 @@ fn an_acknowledged_write_survives_a_kill() {
         assert!(count >= 300, "the child acknowledged only {count} writes");
         let store = EmbeddedStore::open(folder.path()).unwrap();
         for (key, (revision, value)) in &acked {
-            let record = store
-                .get(key)
-                .unwrap()
-                .unwrap_or_else(|| panic!("{key} is lost"));
+            let record = store.get(key).unwrap().unwrap_or_else(|| panic!("{key} is lost"));
             assert!(record.revision >= *revision, "{key} went back");
             if record.revision == *revision {
                 assert_eq!(record.value, value.repeat(20).as_bytes());
@@ -98,10 +89,7 @@ fn an_acknowledged_write_survives_a_kill() {
             assert!(record.revision <= store.revision());
             last_revision = last_revision.max(*revision);
         }
-        assert!(
-            store.revision() >= last_revision,
-            "the store's revision went back"
-        );
+        assert!(store.revision() >= last_revision, "the store's revision went back");
     }
 }
 
@@ -110,20 +98,10 @@ fn a_second_process_is_told_who_has_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = start_writer(folder.path());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(
-        lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains("acked "))
-    );
-    let Err(error) = EmbeddedStore::open(folder.path()) else {
-        panic!("opened twice")
-    };
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("acked ")));
+    let Err(error) = EmbeddedStore::open(folder.path()) else { panic!("opened twice") };
     let is_child = |pid: &str| pid == child.id().to_string();
-    assert!(
-        matches!(&error, StoreError::InUse { pid, .. } if is_child(pid)),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::InUse { pid, .. } if is_child(pid)), "{error}");
     child.kill().unwrap();
     child.wait().unwrap();
     EmbeddedStore::open(folder.path()).unwrap();
@@ -134,8 +112,5 @@ fn a_damaged_file_is_refused_with_a_way_out() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("state.redb"), b"this is not a database").unwrap();
     let error = EmbeddedStore::open(folder.path()).unwrap_err().to_string();
-    assert!(
-        error.contains("state.redb") && error.contains("move it away"),
-        "{error}"
-    );
+    assert!(error.contains("state.redb") && error.contains("move it away"), "{error}");
 }

@@ -52,11 +52,7 @@ pub fn reads_what_was_written(open: Open<'_>) {
     let store = open();
     for value in [&b"one"[..], b"two", b""] {
         let revision = store.put("read/a", value, Expect::Any).unwrap();
-        let expected = Record {
-            key: "read/a".to_owned(),
-            value: value.to_vec(),
-            revision,
-        };
+        let expected = Record { key: "read/a".to_owned(), value: value.to_vec(), revision };
         assert_eq!(store.get("read/a").unwrap(), Some(expected));
         assert_eq!(store.revision(), revision);
     }
@@ -69,11 +65,7 @@ pub fn absent_is_not_an_error(open: Open<'_>) {
     assert!(store.list("absent/").unwrap().is_empty());
     let before = store.revision();
     let after = store.delete("absent/a", Expect::Any).unwrap();
-    assert_eq!(
-        (before, store.revision()),
-        (after, after),
-        "nothing was written"
-    );
+    assert_eq!((before, store.revision()), (after, after), "nothing was written");
 }
 
 /// Every write, of whichever key, gets a revision greater than the last.
@@ -96,23 +88,11 @@ pub fn expectations_decide(open: Open<'_>) {
     let store = open();
     assert_eq!(conflict(store.put("expect/a", b"", Expect::At(1))), None);
     let first = store.put("expect/a", b"1", Expect::Absent).unwrap();
-    assert_eq!(
-        conflict(store.put("expect/a", b"2", Expect::Absent)),
-        Some(first)
-    );
+    assert_eq!(conflict(store.put("expect/a", b"2", Expect::Absent)), Some(first));
     let second = store.put("expect/a", b"2", Expect::At(first)).unwrap();
-    assert_eq!(
-        conflict(store.put("expect/a", b"3", Expect::At(first))),
-        Some(second)
-    );
-    assert_eq!(
-        conflict(store.delete("expect/a", Expect::At(first))),
-        Some(second)
-    );
-    assert_eq!(
-        conflict(store.delete("expect/a", Expect::Absent)),
-        Some(second)
-    );
+    assert_eq!(conflict(store.put("expect/a", b"3", Expect::At(first))), Some(second));
+    assert_eq!(conflict(store.delete("expect/a", Expect::At(first))), Some(second));
+    assert_eq!(conflict(store.delete("expect/a", Expect::Absent)), Some(second));
     store.delete("expect/a", Expect::At(second)).unwrap();
     assert_eq!(conflict(store.delete("expect/a", Expect::At(second))), None);
     let again = store.put("expect/a", b"4", Expect::Absent).unwrap();
@@ -135,36 +115,19 @@ pub fn a_refused_write_changes_nothing(open: Open<'_>) {
 /// A prefix selects exactly the keys that begin with it, in byte order.
 pub fn lists_by_prefix_in_key_order(open: Open<'_>) {
     let store = open();
-    let all = [
-        "list/a/2",
-        "list/a/10",
-        "list/ab/1",
-        "list/b",
-        "list/a/\u{10FFFF}",
-        "list/a/",
-    ];
+    let all = ["list/a/2", "list/a/10", "list/ab/1", "list/b", "list/a/\u{10FFFF}", "list/a/"];
     for key in all {
         store.put(key, key.as_bytes(), Expect::Any).unwrap();
     }
     let listed = store.list("list/a/").unwrap();
-    assert_eq!(
-        keys(&listed),
-        ["list/a/", "list/a/10", "list/a/2", "list/a/\u{10FFFF}"]
-    );
-    assert!(
-        listed
-            .iter()
-            .all(|record| record.value == record.key.as_bytes())
-    );
+    assert_eq!(keys(&listed), ["list/a/", "list/a/10", "list/a/2", "list/a/\u{10FFFF}"]);
+    assert!(listed.iter().all(|record| record.value == record.key.as_bytes()));
     let mut sorted = all;
     sorted.sort_unstable();
     assert_eq!(keys(&store.list("list/").unwrap()), sorted);
     store.delete("list/a/10", Expect::Any).unwrap();
     assert_eq!(store.list("list/a/").unwrap().len(), 3);
-    assert!(
-        store.list("").unwrap().len() >= 5,
-        "the empty prefix selects everything"
-    );
+    assert!(store.list("").unwrap().len() >= 5, "the empty prefix selects everything");
 }
 
 /// Values are bytes: any, none, and more than a page of them.
@@ -172,11 +135,7 @@ pub fn takes_any_bytes(open: Open<'_>) {
     let store = open();
     let every: Vec<u8> = (0..=255).collect();
     let large: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
-    for (key, value) in [
-        ("bytes/none", vec![]),
-        ("bytes/every", every),
-        ("bytes/large", large),
-    ] {
+    for (key, value) in [("bytes/none", vec![]), ("bytes/every", every), ("bytes/large", large)] {
         store.put(key, &value, Expect::Any).unwrap();
         assert!(store.get(key).unwrap().unwrap().value == value, "{key}");
     }
@@ -191,11 +150,7 @@ pub fn survives_reopening(open: Open<'_>) {
     let last = store.delete("reopen/gone", Expect::Any).unwrap();
     drop(store);
     let store = open();
-    let record = Record {
-        key: "reopen/kept".to_owned(),
-        value: b"kept".to_vec(),
-        revision: kept,
-    };
+    let record = Record { key: "reopen/kept".to_owned(), value: b"kept".to_vec(), revision: kept };
     assert_eq!(store.list("reopen/").unwrap(), [record]);
     assert_eq!(store.revision(), last);
     assert!(store.put("reopen/kept", b"new", Expect::At(kept)).unwrap() > last);
@@ -207,9 +162,7 @@ pub fn compare_and_swap_loses_no_update(open: Open<'_>) {
     const WRITERS: u64 = 4;
     const ADDS: u64 = 25;
     let store = open();
-    store
-        .put("race/sum", &0u64.to_le_bytes(), Expect::Any)
-        .unwrap();
+    store.put("race/sum", &0u64.to_le_bytes(), Expect::Any).unwrap();
     let add = |store: &dyn Store| loop {
         let record = store.get("race/sum").unwrap().unwrap();
         let sum = u64::from_le_bytes(record.value.try_into().unwrap()) + 1;
@@ -222,22 +175,12 @@ pub fn compare_and_swap_loses_no_update(open: Open<'_>) {
     let mut revisions: Vec<StoreRevision> = thread::scope(|scope| {
         let work = || (0..ADDS).map(|_| add(&*store)).collect::<Vec<_>>();
         let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(work)).collect();
-        writers
-            .into_iter()
-            .flat_map(|writer| writer.join().unwrap())
-            .collect()
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
     });
     let sum = store.get("race/sum").unwrap().unwrap();
-    assert_eq!(
-        u64::from_le_bytes(sum.value.try_into().unwrap()),
-        WRITERS * ADDS
-    );
+    assert_eq!(u64::from_le_bytes(sum.value.try_into().unwrap()), WRITERS * ADDS);
     revisions.sort_unstable();
     revisions.dedup();
-    assert_eq!(
-        revisions.len() as u64,
-        WRITERS * ADDS,
-        "every write has its own revision"
-    );
+    assert_eq!(revisions.len() as u64, WRITERS * ADDS, "every write has its own revision");
     assert_eq!(revisions.last(), Some(&sum.revision));
 }

@@ -4,11 +4,13 @@
 //! hot path takes no lock and allocates nothing: a gateway keeps the handles of
 //! a revision's metrics ([`FunctionMetrics`]) beside the revision.
 
+mod histogram;
 pub mod log;
 mod metrics;
 pub mod names;
 mod trace;
 
+pub use histogram::Histogram;
 pub use metrics::{
     ControlMetrics, FunctionMetrics, GatewayMetrics, Metrics, NodeMetrics, Start, StatusClass,
 };

@@ -1,28 +1,23 @@
 //! The metrics of gateway, node and control, in one registry.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use gapless_types::{FunctionKey, Reason};
+use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::names;
+use crate::{Histogram, names};
 
 /// Functions that get labels of their own; those called later share
 /// `namespace="other"`, so that a scrape stays bounded.
 const FUNCTIONS_LABELLED_MAX: usize = 1_000;
-
-/// Upper bounds of latency buckets, in seconds: 100 us to 30 s.
-const LATENCY_BUCKETS: [f64; 18] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 20.0, 30.0,
-];
 
 /// Whether a request waited for a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -142,23 +137,20 @@ pub struct GatewayMetrics {
     /// Client connections open now.
     pub connections: Gauge<i64, AtomicI64>,
     refusals: Vec<Counter>,
-    labelled: AtomicUsize,
-}
-
-fn latency() -> Histogram {
-    Histogram::new(LATENCY_BUCKETS)
+    /// Functions with labels of their own.
+    labelled: Mutex<HashSet<FunctionKey>>,
 }
 
 impl GatewayMetrics {
     fn register(registry: &mut Registry) -> Self {
         let requests = Family::default();
-        let seconds = Family::<StartLabels, Histogram>::new_with_constructor(latency);
+        let seconds = Family::<StartLabels, Histogram>::default();
         let refusals = Family::<ReasonLabels, Counter>::default();
         let metrics = GatewayMetrics {
             requests,
             warm_seconds: seconds.get_or_create_owned(&StartLabels { start: Start::warm }),
             cold_seconds: seconds.get_or_create_owned(&StartLabels { start: Start::cold }),
-            queue_wait_seconds: latency(),
+            queue_wait_seconds: Histogram::default(),
             in_flight: Gauge::default(),
             queued: Gauge::default(),
             connections: Gauge::default(),
@@ -168,7 +160,7 @@ impl GatewayMetrics {
                     refusals.get_or_create_owned(&ReasonLabels { reason: reason.as_str() })
                 })
                 .collect(),
-            labelled: AtomicUsize::new(0),
+            labelled: Mutex::default(),
         };
         registry.register(
             names::GATEWAY_REQUESTS,
@@ -216,9 +208,18 @@ impl GatewayMetrics {
         }
     }
 
+    /// Whether a function has labels of its own. Once it has, it keeps them.
+    fn has_labels(&self, key: &FunctionKey) -> bool {
+        let mut labelled = self.labelled.lock();
+        if labelled.len() < FUNCTIONS_LABELLED_MAX && !labelled.contains(key) {
+            labelled.insert(key.clone());
+        }
+        labelled.contains(key)
+    }
+
     /// The handles of one function, to be kept beside it.
     pub fn function(&self, key: &FunctionKey) -> FunctionMetrics {
-        let is_labelled = self.labelled.fetch_add(1, Ordering::Relaxed) < FUNCTIONS_LABELLED_MAX;
+        let is_labelled = self.has_labels(key);
         let (namespace, function) =
             if is_labelled { (key.namespace(), key.name()) } else { ("other", "other") };
         let counter = |status: u16, start: Start| {
@@ -246,7 +247,7 @@ impl FunctionMetrics {
     pub fn ended(&self, status: u16, start: Start, took: Duration) {
         let class = usize::from(StatusClass::of(status).0.clamp(2, 5)) - 2;
         self.counts[start as usize][class].inc();
-        self.seconds[start as usize].observe(took.as_secs_f64());
+        self.seconds[start as usize].observe(took);
     }
 }
 
@@ -263,7 +264,7 @@ pub struct NodeMetrics {
 impl NodeMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = NodeMetrics {
-            start_seconds: Family::new_with_constructor(latency),
+            start_seconds: Family::default(),
             starts: Family::default(),
             instances: Family::default(),
             log_lines_dropped: Counter::default(),
@@ -280,7 +281,7 @@ impl NodeMetrics {
     /// One phase of a start took this long.
     pub fn start_phase(&self, sandbox: &'static str, phase: &'static str, took: Duration) {
         let labels = PhaseLabels { phase, sandbox };
-        self.start_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.start_seconds.get_or_create(&labels).observe(took);
     }
 
     /// A start ended, as `ready`, `failed` or `dropped`.
@@ -375,5 +376,9 @@ mod tests {
         assert!(text.contains("function=\"f999\""));
         assert!(!text.contains("function=\"f1000\""));
         assert!(text.contains("function=\"other\",status=\"2xx\",start=\"warm\"} 1"));
+        let again = FunctionKey::new("default", "f0").unwrap();
+        metrics.gateway.function(&again).ended(200, Start::warm, Duration::ZERO);
+        let text = metrics.encode();
+        assert!(text.contains("function=\"f0\",status=\"2xx\",start=\"warm\"} 2"), "a redeploy");
     }
 }

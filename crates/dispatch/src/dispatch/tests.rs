@@ -207,6 +207,8 @@ fn closing_refuses_what_waits_and_lets_the_rest_finish() {
     assert_eq!(refused(&arrive(&mut core, ms(3), 3)), [(3, Reason::FunctionGone)]);
     step(&mut core, ms(4), Event::Finish { request: RequestId(1) });
     assert!(core.is_empty());
+    step(&mut core, ms(5), Event::Open);
+    assert_eq!(sent(&arrive(&mut core, ms(6), 4)), [(4, 1)], "a rollback");
 }
 
 #[test]

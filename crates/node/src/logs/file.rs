@@ -43,14 +43,9 @@ pub(super) struct FileWriter {
 impl FileWriter {
     pub(super) fn start(folder: &Path, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let mut files = Files {
-            folder: folder.to_owned(),
-            open: HashMap::new(),
-            uses: 0,
-        };
-        let thread = thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || files.run(&jobs))?;
+        let mut files = Files { folder: folder.to_owned(), open: HashMap::new(), uses: 0 };
+        let thread =
+            thread::Builder::new().name("log-writer".to_owned()).spawn(move || files.run(&jobs))?;
         Ok(FileWriter {
             folder: folder.to_owned(),
             queue: Some(queue),
@@ -168,12 +163,7 @@ impl Files {
             }
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
             let bytes = file.metadata()?.len();
-            let file = OpenFile {
-                file: BufWriter::new(file),
-                bytes,
-                used: 0,
-                is_dirty: false,
-            };
+            let file = OpenFile { file: BufWriter::new(file), bytes, used: 0, is_dirty: false };
             self.open.insert(function.clone(), file);
         }
         Ok(self.open.get_mut(function).expect("open or just opened"))
@@ -220,9 +210,7 @@ impl Files {
 }
 
 fn log_path(folder: &Path, function: &FunctionKey) -> PathBuf {
-    folder
-        .join(function.namespace())
-        .join(format!("{}.log", function.name()))
+    folder.join(function.namespace()).join(format!("{}.log", function.name()))
 }
 
 /// The last `lines` lines that were written before `before`. A file that cannot
@@ -236,9 +224,7 @@ pub(super) fn read_before(
     let end = read_end(&log_path(folder, function)).unwrap_or_default();
     let before = readable(before);
     let text = String::from_utf8_lossy(&end);
-    let parsed = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
+    let parsed = text.lines().filter_map(|line| serde_json::from_str::<LogLine>(line).ok());
     let mut earlier: Vec<LogLine> = parsed.filter(|line| line.time < before).collect();
     earlier.split_off(earlier.len().saturating_sub(lines))
 }
@@ -262,35 +248,22 @@ mod tests {
     #[test]
     fn a_large_file_is_set_aside_and_many_functions_share_few_files() {
         let folder = tempfile::tempdir().unwrap();
-        let mut files = Files {
-            folder: folder.path().to_owned(),
-            open: HashMap::new(),
-            uses: 0,
-        };
+        let mut files = Files { folder: folder.path().to_owned(), open: HashMap::new(), uses: 0 };
         let line = Line::new(InstanceId(1), LogStream::Stdout, &[b'x'; 10_000]);
         let function = FunctionKey::new("default", "hello").unwrap();
         for _ in 0..(FILE_BYTES_MAX / 10_000 + 10) {
             files.write(&function, &line).unwrap();
         }
         files.flush();
-        let sizes = ["hello.log", "hello.log.1"].map(|name| {
-            fs::metadata(folder.path().join("default").join(name))
-                .unwrap()
-                .len()
-        });
-        assert!(
-            sizes[0] < FILE_BYTES_MAX / 2 && sizes[1] <= FILE_BYTES_MAX,
-            "{sizes:?}"
-        );
+        let sizes = ["hello.log", "hello.log.1"]
+            .map(|name| fs::metadata(folder.path().join("default").join(name)).unwrap().len());
+        assert!(sizes[0] < FILE_BYTES_MAX / 2 && sizes[1] <= FILE_BYTES_MAX, "{sizes:?}");
         for n in 0..OPEN_FILES_MAX * 2 {
             let other = FunctionKey::new("many", &format!("f{n}")).unwrap();
             files.write(&other, &line).unwrap();
             assert!(files.open.len() <= OPEN_FILES_MAX);
         }
         drop(files);
-        assert_eq!(
-            fs::read_dir(folder.path().join("many")).unwrap().count(),
-            OPEN_FILES_MAX * 2
-        );
+        assert_eq!(fs::read_dir(folder.path().join("many")).unwrap().count(), OPEN_FILES_MAX * 2);
     }
 }

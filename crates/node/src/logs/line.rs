@@ -16,12 +16,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(instance: InstanceId, stream: LogStream, text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text).into_owned().into_boxed_str();
-        Line {
-            at: jiff::Timestamp::now(),
-            instance,
-            stream,
-            text,
-        }
+        Line { at: jiff::Timestamp::now(), instance, stream, text }
     }
 
     /// What it takes in memory, about.

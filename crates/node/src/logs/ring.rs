@@ -34,13 +34,7 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Ring {
-            lines: VecDeque::new(),
-            bytes: 0,
-            has_dropped: false,
-            live: None,
-            budget,
-        }
+        Ring { lines: VecDeque::new(), bytes: 0, has_dropped: false, live: None, budget }
     }
 
     pub(super) fn push(&mut self, line: Arc<Line>) {
@@ -63,11 +57,7 @@ impl Ring {
             };
             self.has_dropped = true;
             self.bytes -= oldest.bytes();
-            all = self
-                .budget
-                .bytes
-                .fetch_sub(oldest.bytes(), Ordering::Relaxed)
-                - oldest.bytes();
+            all = self.budget.bytes.fetch_sub(oldest.bytes(), Ordering::Relaxed) - oldest.bytes();
         }
     }
 
@@ -84,9 +74,7 @@ impl Ring {
 
     /// Every line from now on.
     pub(super) fn follow(&mut self) -> broadcast::Receiver<Arc<Line>> {
-        self.live
-            .get_or_insert_with(|| broadcast::channel(BEHIND_MAX).0)
-            .subscribe()
+        self.live.get_or_insert_with(|| broadcast::channel(BEHIND_MAX).0).subscribe()
     }
 }
 
@@ -104,11 +92,7 @@ mod tests {
     use super::*;
 
     fn line(bytes: usize) -> Arc<Line> {
-        Arc::new(Line::new(
-            InstanceId(1),
-            LogStream::Stdout,
-            &vec![b'x'; bytes],
-        ))
+        Arc::new(Line::new(InstanceId(1), LogStream::Stdout, &vec![b'x'; bytes]))
     }
 
     #[test]

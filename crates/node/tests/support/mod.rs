@@ -22,11 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) fn failure(kind: &'static str) -> StartFailure {
-    StartFailure {
-        fault: Fault::Function,
-        kind,
-        message: format!("it is {kind}"),
-    }
+    StartFailure { fault: Fault::Function, kind, message: format!("it is {kind}") }
 }
 
 /// What a start in the driver waits for.
@@ -49,31 +45,17 @@ pub(crate) struct Manual {
 
 impl Manual {
     pub(crate) fn finish(&self, instance: u64, verdict: Verdict) {
-        let start = self
-            .starting
-            .lock()
-            .remove(&InstanceId(instance))
-            .expect("it is starting");
+        let start = self.starting.lock().remove(&InstanceId(instance)).expect("it is starting");
         start.send(verdict).expect("the start is awaited");
     }
 
     pub(crate) fn kill(&self, instance: u64) {
-        let running = self
-            .running
-            .lock()
-            .remove(&InstanceId(instance))
-            .expect("it is running");
-        running
-            .send(failure("Killed"))
-            .expect("its death is awaited");
+        let running = self.running.lock().remove(&InstanceId(instance)).expect("it is running");
+        running.send(failure("Killed")).expect("its death is awaited");
     }
 
     pub(crate) fn begun(&self) -> Vec<u64> {
-        self.begun
-            .lock()
-            .iter()
-            .map(|instance| instance.0)
-            .collect()
+        self.begun.lock().iter().map(|instance| instance.0).collect()
     }
 }
 
@@ -106,8 +88,7 @@ impl Driver for Manual {
         self.begun.lock().push(instance);
         let mut starting = self.starting.lock();
         starting.insert(instance, tell);
-        self.starting_most
-            .fetch_max(starting.len(), Ordering::SeqCst);
+        self.starting_most.fetch_max(starting.len(), Ordering::SeqCst);
         drop(starting);
         let present = Present(instance, Arc::clone(&self.starting));
         let running = Arc::clone(&self.running);
@@ -119,15 +100,8 @@ impl Driver for Manual {
             let (tell, death) = oneshot::channel();
             running.lock().insert(instance, tell);
             let present = Present(instance, running);
-            let sandbox = Running {
-                _present: present,
-                death: Mutex::new(Some(death)),
-                stops_hang,
-            };
-            Ok(Started {
-                sandbox: Box::new(sandbox),
-                report: StartReport::new(StartKind::Cold),
-            })
+            let sandbox = Running { _present: present, death: Mutex::new(Some(death)), stops_hang };
+            Ok(Started { sandbox: Box::new(sandbox), report: StartReport::new(StartKind::Cold) })
         }
         .boxed()
     }
@@ -197,9 +171,7 @@ impl NodeListener for Facts {
             NodeFact::Gone(None) => "gone".to_owned(),
             NodeFact::Gone(Some(why)) => format!("gone {}", why.kind),
         };
-        self.0
-            .send(format!("{} {text}", instance.0))
-            .unwrap_or_default();
+        self.0.send(format!("{} {text}", instance.0)).unwrap_or_default();
     }
 }
 
@@ -217,11 +189,7 @@ pub(crate) struct Bench {
 pub(crate) fn revision(spec: serde_json::Value) -> Arc<Revision> {
     let spec: FunctionSpec = serde_json::from_value(spec).unwrap();
     let function = FunctionKey::new("default", "hello").unwrap();
-    Arc::new(Revision {
-        name: RevisionName::new(&function, 1),
-        function,
-        spec,
-    })
+    Arc::new(Revision { name: RevisionName::new(&function, 1), function, spec })
 }
 
 pub(crate) fn bench(driver: Manual) -> Bench {
@@ -229,10 +197,7 @@ pub(crate) fn bench(driver: Manual) -> Bench {
     let driver = Arc::new(driver);
     let (logs, metrics) = (LogStore::in_memory(), Metrics::new());
     let drivers: Arc<[Arc<dyn Driver>]> = Arc::from([Arc::clone(&driver) as Arc<dyn Driver>]);
-    let config = NodeConfig {
-        id: NodeId::new("local"),
-        cores: 2,
-    };
+    let config = NodeConfig { id: NodeId::new("local"), cores: 2 };
     let node = Node::new(
         config,
         drivers,
@@ -245,27 +210,14 @@ pub(crate) fn bench(driver: Manual) -> Bench {
     let listener: Arc<dyn NodeListener> = Arc::new(Facts(tell));
     node.connect(&listener);
     let revision = revision(serde_json::json!({"command": ["server"]}));
-    Bench {
-        node,
-        driver,
-        logs,
-        facts,
-        revision,
-        metrics,
-        clock,
-        _listener: listener,
-    }
+    Bench { node, driver, logs, facts, revision, metrics, clock, _listener: listener }
 }
 
 impl Bench {
     pub(crate) fn start(&self, instance: u64) {
         let revision = Arc::clone(&self.revision);
         let asked_at = self.clock.now();
-        self.node.start(StartInstance {
-            instance: InstanceId(instance),
-            revision,
-            asked_at,
-        });
+        self.node.start(StartInstance { instance: InstanceId(instance), revision, asked_at });
     }
 
     pub(crate) fn stop(&self, instance: u64) {
@@ -275,9 +227,7 @@ impl Bench {
     /// The next fact.
     pub(crate) async fn fact(&mut self) -> String {
         let next = tokio::time::timeout(Duration::from_secs(30), self.facts.recv());
-        next.await
-            .expect("a fact is due")
-            .expect("the listener lives")
+        next.await.expect("a fact is due").expect("the listener lives")
     }
 
     /// Waits until the driver was asked to start this many.

@@ -21,26 +21,18 @@ const STARTS_AT_ONCE: u64 = 8;
 /// Prepare, start, answer, stop. The driver says that it runs this code.
 pub async fn an_instance_answers(driver: Arc<dyn Driver>, fixture: Fixture) {
     let task = fixture.prepare_task();
-    assert!(
-        driver.runs(&task.revision.spec.code()),
-        "{driver:?} does not run its own probe"
-    );
+    assert!(driver.runs(&task.revision.spec.code()), "{driver:?} does not run its own probe");
     assert!(!driver.kind().is_empty());
     assert!(driver.starts_at_once(1) >= 1 && driver.starts_at_once(64) >= driver.starts_at_once(1));
     driver.prepare(task).await.expect("the probe prepares");
     let started = fixture.start(&driver, 1).await;
     let phases = [StartPhase::Place, StartPhase::Fetch];
     for phase in phases {
-        assert!(
-            started.report.phases[phase as usize].is_zero(),
-            "{phase:?} is the node's to say"
-        );
+        assert!(started.report.phases[phase as usize].is_zero(), "{phase:?} is the node's to say");
     }
     assert!(!started.report.total().is_zero(), "a start takes time");
     for _ in 0..3 {
-        let answer = get(&started.sandbox.endpoint(), "/hello")
-            .await
-            .expect("an answer");
+        let answer = get(&started.sandbox.endpoint(), "/hello").await.expect("an answer");
         assert_eq!(answer.status, StatusCode::OK);
         if let Some(hello) = fixture.hello {
             assert_eq!(answer.text(), hello);
@@ -56,22 +48,12 @@ pub async fn a_body_is_echoed(driver: Arc<dyn Driver>, fixture: Fixture) {
         return;
     }
     let started = fixture.start(&driver, 1).await;
-    let body: Bytes = (0..1_u32 << 20)
-        .map(|at| (at % 251) as u8)
-        .collect::<Vec<_>>()
-        .into();
+    let body: Bytes = (0..1_u32 << 20).map(|at| (at % 251) as u8).collect::<Vec<_>>().into();
     let endpoint = started.sandbox.endpoint();
     for sent in [Bytes::new(), Bytes::from_static(b"x"), body] {
-        let answer = send(&endpoint, Method::POST, "/echo", sent.clone())
-            .await
-            .expect("an answer");
+        let answer = send(&endpoint, Method::POST, "/echo", sent.clone()).await.expect("an answer");
         assert_eq!(answer.status, StatusCode::OK);
-        assert!(
-            answer.body == sent,
-            "{} bytes went, {} came",
-            sent.len(),
-            answer.body.len()
-        );
+        assert!(answer.body == sent, "{} bytes went, {} came", sent.len(), answer.body.len());
     }
     started.sandbox.stop(GRACE).await;
 }
@@ -88,16 +70,10 @@ pub async fn two_at_once_are_separate(driver: Arc<dyn Driver>, fixture: Fixture)
         for further in 1..=3 {
             assert_eq!(count(one.sandbox.endpoint()).await, first + further);
         }
-        assert_eq!(
-            count(two.sandbox.endpoint()).await,
-            1,
-            "the other saw no request yet"
-        );
+        assert_eq!(count(two.sandbox.endpoint()).await, 1, "the other saw no request yet");
     }
     one.sandbox.stop(GRACE).await;
-    let answer = get(&two.sandbox.endpoint(), "/hello")
-        .await
-        .expect("an answer");
+    let answer = get(&two.sandbox.endpoint(), "/hello").await.expect("an answer");
     assert_eq!(answer.status, StatusCode::OK);
     two.sandbox.stop(GRACE).await;
     fixture.assert_nothing_left_now();
@@ -109,9 +85,7 @@ pub async fn many_starts_at_once_all_serve(driver: Arc<dyn Driver>, fixture: Fix
         let (driver, fixture) = (driver.clone(), fixture.clone());
         tokio::spawn(async move {
             let started = fixture.start(&driver, instance).await;
-            let answer = get(&started.sandbox.endpoint(), "/hello")
-                .await
-                .expect("an answer");
+            let answer = get(&started.sandbox.endpoint(), "/hello").await.expect("an answer");
             assert_eq!(answer.status, StatusCode::OK);
             started.sandbox.stop(GRACE).await;
         })
@@ -127,28 +101,15 @@ pub async fn environment_reaches_the_guest(driver: Arc<dyn Driver>, mut fixture:
     if !fixture.can(Ability::Env) {
         return;
     }
-    fixture
-        .spec
-        .env
-        .insert("GREETING".to_owned(), "good morning, Zoë".to_owned());
+    fixture.spec.env.insert("GREETING".to_owned(), "good morning, Zoë".to_owned());
     let started = fixture.start(&driver, 1).await;
     let endpoint = started.sandbox.endpoint();
     let answer = get(&endpoint, "/env/GREETING").await.expect("an answer");
-    assert_eq!(
-        (answer.status, answer.text().trim_end()),
-        (StatusCode::OK, "good morning, Zoë")
-    );
+    assert_eq!((answer.status, answer.text().trim_end()), (StatusCode::OK, "good morning, Zoë"));
     // Cargo sets the second one for every test it runs.
     for absent in ["NOT_SET_BY_ANYONE", "CARGO_MANIFEST_DIR"] {
-        let answer = get(&endpoint, &format!("/env/{absent}"))
-            .await
-            .expect("an answer");
-        assert_eq!(
-            answer.status,
-            StatusCode::NOT_FOUND,
-            "{absent} is {:?}",
-            answer.text()
-        );
+        let answer = get(&endpoint, &format!("/env/{absent}")).await.expect("an answer");
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{absent} is {:?}", answer.text());
     }
     started.sandbox.stop(GRACE).await;
 }
@@ -162,37 +123,24 @@ pub async fn logs_arrive_by_line(driver: Arc<dyn Driver>, fixture: Fixture) {
     let started = fixture.start_logged(&driver, 1, &logs).await;
     let endpoint = started.sandbox.endpoint();
     for text in ["one", "two"] {
-        get(&endpoint, &format!("/log/{text}"))
-            .await
-            .expect("an answer");
+        get(&endpoint, &format!("/log/{text}")).await.expect("an answer");
     }
     let has = |stream: LogStream, text: &'static str| {
         move |logs: &Lines| logs.of(stream).iter().any(|line| line == text)
     };
     for text in ["one", "two"] {
-        logs.wait_for("a line on stdout", has(LogStream::Stdout, text))
-            .await;
-        logs.wait_for("a line on stderr", has(LogStream::Stderr, text))
-            .await;
+        logs.wait_for("a line on stdout", has(LogStream::Stdout, text)).await;
+        logs.wait_for("a line on stderr", has(LogStream::Stderr, text)).await;
     }
     let long = LOG_LINE_BYTES_MAX + LOG_LINE_BYTES_MAX / 2;
-    get(&endpoint, &format!("/log/{}", "x".repeat(long)))
-        .await
-        .expect("an answer");
+    get(&endpoint, &format!("/log/{}", "x".repeat(long))).await.expect("an answer");
     let all_of_it = |logs: &Lines| {
         let lines = logs.of(LogStream::Stdout);
-        lines
-            .iter()
-            .map(|line| line.matches('x').count())
-            .sum::<usize>()
-            == long
+        lines.iter().map(|line| line.matches('x').count()).sum::<usize>() == long
     };
     logs.wait_for("the whole of a long line", all_of_it).await;
     let longest = logs.all().iter().map(|(_, line)| line.len()).max();
-    assert!(
-        longest <= Some(LOG_LINE_BYTES_MAX),
-        "a line of {longest:?} bytes was passed on"
-    );
+    assert!(longest <= Some(LOG_LINE_BYTES_MAX), "a line of {longest:?} bytes was passed on");
     started.sandbox.stop(GRACE).await;
 }
 
@@ -203,9 +151,7 @@ pub async fn prepare_twice_is_once(driver: Arc<dyn Driver>, fixture: Fixture) {
     one.and(two).expect("both prepare");
     driver.prepare(task).await.expect("once more");
     let started = fixture.start(&driver, 1).await;
-    get(&started.sandbox.endpoint(), "/hello")
-        .await
-        .expect("an answer");
+    get(&started.sandbox.endpoint(), "/hello").await.expect("an answer");
     started.sandbox.stop(GRACE).await;
 }
 
@@ -213,13 +159,9 @@ pub async fn prepare_twice_is_once(driver: Arc<dyn Driver>, fixture: Fixture) {
 pub async fn a_forgotten_revision_starts_again(driver: Arc<dyn Driver>, fixture: Fixture) {
     let before = fixture.start(&driver, 1).await;
     driver.forget(&fixture.prepare_task().revision.name);
-    get(&before.sandbox.endpoint(), "/hello")
-        .await
-        .expect("an answer of the one that runs");
+    get(&before.sandbox.endpoint(), "/hello").await.expect("an answer of the one that runs");
     let after = fixture.start(&driver, 2).await;
-    get(&after.sandbox.endpoint(), "/hello")
-        .await
-        .expect("an answer");
+    get(&after.sandbox.endpoint(), "/hello").await.expect("an answer");
     before.sandbox.stop(GRACE).await;
     after.sandbox.stop(GRACE).await;
     fixture.assert_nothing_left_now();
@@ -231,43 +173,22 @@ pub async fn bad_artifacts_fail_clearly(driver: Arc<dyn Driver>, fixture: Fixtur
     for bad in &fixture.bad {
         let task = prepare_task(&bad.spec, bad.artifact.clone());
         let prepare = driver.prepare(task.clone());
-        let prepared = tokio::time::timeout(PATIENCE, prepare)
-            .await
-            .expect("an end");
+        let prepared = tokio::time::timeout(PATIENCE, prepare).await.expect("an end");
         assert_is_clear(bad.name, prepared.expect_err(bad.name), &bad.says);
         let instance = gapless_types::InstanceId(1);
-        let start = StartTask {
-            instance,
-            prepare: task,
-            logs: Lines::new(),
-        };
-        let started = tokio::time::timeout(PATIENCE, driver.start(start))
-            .await
-            .expect("an end");
+        let start = StartTask { instance, prepare: task, logs: Lines::new() };
+        let started = tokio::time::timeout(PATIENCE, driver.start(start)).await.expect("an end");
         assert_is_clear(bad.name, started.expect_err(bad.name), &bad.says);
-        fixture.assert_nothing_left_now();
+        fixture.assert_nothing_left().await;
     }
 }
 
 fn assert_is_clear(name: &str, failure: StartFailure, says: &[&str]) {
     assert_eq!(failure.fault, Fault::Function, "{name}: {failure}");
-    let is_word = failure
-        .kind
-        .starts_with(|first: char| first.is_ascii_uppercase())
-        && failure
-            .kind
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric());
-    assert!(
-        is_word,
-        "{name}: kind {:?} is not one CamelCase word",
-        failure.kind
-    );
+    let is_word = failure.kind.starts_with(|first: char| first.is_ascii_uppercase())
+        && failure.kind.chars().all(|letter| letter.is_ascii_alphanumeric());
+    assert!(is_word, "{name}: kind {:?} is not one CamelCase word", failure.kind);
     for text in says {
-        assert!(
-            failure.message.contains(text),
-            "{name}: {:?} lacks {text:?}",
-            failure.message
-        );
+        assert!(failure.message.contains(text), "{name}: {:?} lacks {text:?}", failure.message);
     }
 }

@@ -26,20 +26,12 @@ async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub async fn stop_while_idle_leaves_nothing(driver: Arc<dyn Driver>, fixture: Fixture) {
     for grace in [Duration::from_secs(10), Duration::ZERO] {
         let started = fixture.start(&driver, 1).await;
-        get(&started.sandbox.endpoint(), "/hello")
-            .await
-            .expect("an answer");
+        get(&started.sandbox.endpoint(), "/hello").await.expect("an answer");
         let mut died = started.sandbox.died();
-        assert!(
-            died.as_mut().now_or_never().is_none(),
-            "an instance that lives has died"
-        );
+        assert!(died.as_mut().now_or_never().is_none(), "an instance that lives has died");
         in_time("a stop", started.sandbox.stop(grace)).await;
         fixture.assert_nothing_left_now();
-        assert!(
-            died.now_or_never().is_none(),
-            "an instance that was stopped has died"
-        );
+        assert!(died.now_or_never().is_none(), "an instance that was stopped has died");
     }
 }
 
@@ -55,13 +47,9 @@ pub async fn stop_while_serving_ends_the_call(driver: Arc<dyn Driver>, fixture: 
     tokio::time::sleep(Duration::from_millis(50)).await;
     in_time("a stop", started.sandbox.stop(Duration::from_millis(20))).await;
     fixture.assert_nothing_left_now();
-    let answer = in_time("the call", call)
-        .await
-        .expect("the call does not panic");
+    let answer = in_time("the call", call).await.expect("the call does not panic");
     assert!(
-        answer
-            .as_ref()
-            .map_or(true, |answer| !answer.status.is_success()),
+        answer.as_ref().map_or(true, |answer| !answer.status.is_success()),
         "a call that sleeps ten minutes was answered: {answer:?}"
     );
 }
@@ -91,9 +79,7 @@ pub async fn a_dropped_start_leaves_nothing(driver: Arc<dyn Driver>, fixture: Fi
     }
     fixture.assert_nothing_left().await;
     let started = fixture.start(&driver, 100).await;
-    get(&started.sandbox.endpoint(), "/hello")
-        .await
-        .expect("an answer");
+    get(&started.sandbox.endpoint(), "/hello").await.expect("an answer");
     in_time("a stop", started.sandbox.stop(Duration::from_secs(10))).await;
     fixture.assert_nothing_left_now();
 }
@@ -107,18 +93,13 @@ pub async fn a_dead_guest_is_reported(driver: Arc<dyn Driver>, fixture: Fixture)
     let (first, second) = (started.sandbox.died(), started.sandbox.died());
     let answer = in_time("the last call", get(&started.sandbox.endpoint(), "/die")).await;
     assert!(
-        answer
-            .as_ref()
-            .map_or(true, |answer| !answer.status.is_success()),
+        answer.as_ref().map_or(true, |answer| !answer.status.is_success()),
         "a guest that dies answered: {answer:?}"
     );
     let failure = in_time("word of the death", first).await;
     assert!(!failure.message.is_empty() && !failure.kind.is_empty());
     assert_eq!(in_time("word of the death", second).await, failure);
-    assert_eq!(
-        in_time("late word of the death", started.sandbox.died()).await,
-        failure
-    );
+    assert_eq!(in_time("late word of the death", started.sandbox.died()).await, failure);
     in_time("a stop", started.sandbox.stop(Duration::from_secs(10))).await;
     fixture.assert_nothing_left_now();
 }

@@ -65,9 +65,7 @@ pub struct Fixture {
 
 impl fmt::Debug for Fixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fixture")
-            .field("abilities", &self.abilities)
-            .finish_non_exhaustive()
+        f.debug_struct("Fixture").field("abilities", &self.abilities).finish_non_exhaustive()
     }
 }
 
@@ -190,15 +188,8 @@ impl Fixture {
 /// A task to prepare `spec` as the first revision of `default/probe`.
 pub(super) fn prepare_task(spec: &FunctionSpec, artifact: Option<PathBuf>) -> PrepareTask {
     let function = FunctionKey::new("default", "probe").expect("valid names");
-    let revision = Revision {
-        name: RevisionName::new(&function, 1),
-        function,
-        spec: spec.clone(),
-    };
-    PrepareTask {
-        revision: Arc::new(revision),
-        artifact,
-    }
+    let revision = Revision { name: RevisionName::new(&function, 1), function, spec: spec.clone() };
+    PrepareTask { revision: Arc::new(revision), artifact }
 }
 
 /// A log sink that keeps every line.
@@ -222,20 +213,14 @@ impl Lines {
     pub fn of(&self, stream: LogStream) -> Vec<String> {
         let lines = self.lines.lock();
         let of_stream = lines.iter().filter(|(of, _)| *of == stream);
-        of_stream
-            .map(|(_, line)| String::from_utf8_lossy(line).into_owned())
-            .collect()
+        of_stream.map(|(_, line)| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
     /// Waits until `enough` says so of what came.
     pub async fn wait_for(&self, what: &str, enough: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !enough(self) {
-            assert!(
-                Instant::now() < deadline,
-                "{what} did not come; so far: {:?}",
-                self.all()
-            );
+            assert!(Instant::now() < deadline, "{what} did not come; so far: {:?}", self.all());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

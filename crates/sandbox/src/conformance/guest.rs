@@ -49,24 +49,14 @@ pub async fn send(
     match endpoint {
         Endpoint::Local(service) => {
             let request = request(format!("http://probe.default.localhost{path}"))?;
-            collect(
-                service
-                    .call(request)
-                    .await
-                    .map_err(|error| error.to_string())?,
-            )
-            .await
+            collect(service.call(request).await.map_err(|error| error.to_string())?).await
         }
         Endpoint::Unix(socket) => {
-            let stream = UnixStream::connect(socket)
-                .await
-                .map_err(|error| error.to_string())?;
+            let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
             exchange(stream, request(path.to_owned())?).await
         }
         Endpoint::Tcp(address) => {
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(|error| error.to_string())?;
+            let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
             exchange(stream, request(path.to_owned())?).await
         }
     }
@@ -76,9 +66,8 @@ async fn exchange<S>(stream: S, request: Request) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let connection = tokio::spawn(connection);
     let answer = match sender.send_request(request).await {
         Ok(response) => collect(response.map(Body::from)).await,
@@ -90,13 +79,6 @@ where
 
 async fn collect(response: Response) -> Result<Answer, String> {
     let (head, body) = response.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_err(|error| error.to_string())?
-        .to_bytes();
-    Ok(Answer {
-        status: head.status,
-        body,
-    })
+    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    Ok(Answer { status: head.status, body })
 }

@@ -96,10 +96,7 @@ impl LogStore {
         let mut functions = self.functions.write();
         let new = || {
             let ring = Mutex::new(Ring::new(Arc::clone(&self.budget)));
-            Arc::new(FunctionLog {
-                function: function.clone(),
-                ring,
-            })
+            Arc::new(FunctionLog { function: function.clone(), ring })
         };
         Arc::clone(functions.entry(function.clone()).or_insert_with(new))
     }
@@ -195,9 +192,7 @@ impl LogSink for Sink {
 impl fmt::Debug for LogStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let folder: Option<PathBuf> = self.files.as_ref().map(|files| files.folder().to_owned());
-        f.debug_struct("LogStore")
-            .field("folder", &folder)
-            .finish_non_exhaustive()
+        f.debug_struct("LogStore").field("folder", &folder).finish_non_exhaustive()
     }
 }
 
@@ -228,10 +223,7 @@ mod tests {
         assert_eq!(texts(&store.tail(&key(), 2)), ["line 3", "line 4"]);
         let all = store.tail(&key(), 100);
         assert_eq!(all.len(), 5);
-        assert_eq!(
-            (all[0].instance.as_str(), all[0].stream.as_str()),
-            ("i000001", "stdout")
-        );
+        assert_eq!((all[0].instance.as_str(), all[0].stream.as_str()), ("i000001", "stdout"));
         store.forget(&key());
         assert!(store.tail(&key(), 10).is_empty());
     }
@@ -268,10 +260,8 @@ mod tests {
         store.flush();
         let file = folder.path().join("default/hello.log");
         let text = std::fs::read_to_string(&file).unwrap();
-        let read: Vec<LogLine> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let read: Vec<LogLine> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(texts(&read), ["line 0", "line 1", "line 2"]);
         drop(store);
 
@@ -279,10 +269,7 @@ mod tests {
         assert_eq!(texts(&store.tail(&key(), 2)), ["line 1", "line 2"]);
         write(&store, 3..4);
         store.flush();
-        assert_eq!(
-            texts(&store.tail(&key(), 3)),
-            ["line 1", "line 2", "line 3"]
-        );
+        assert_eq!(texts(&store.tail(&key(), 3)), ["line 1", "line 2", "line 3"]);
         store.forget(&key());
         store.flush();
         assert!(!file.exists());
@@ -291,9 +278,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_kept_readable() {
         let store = LogStore::in_memory();
-        store
-            .sink(&key(), InstanceId(2))
-            .line(LogStream::Stderr, b"a\xffb");
+        store.sink(&key(), InstanceId(2)).line(LogStream::Stderr, b"a\xffb");
         assert_eq!(texts(&store.tail(&key(), 1)), ["a\u{FFFD}b"]);
     }
 }

@@ -1,0 +1,164 @@
+//! What may be typed: the commands, and the flags that several of them share.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use gapless_types::Span;
+
+use crate::client::Client;
+use crate::commands::{completions, delete, deploy, describe, doctor, get, invoke, logs, top, up};
+use crate::failure::{Failure, Outcome};
+use crate::output::Format;
+
+/// Where a platform's API is unless somebody says otherwise.
+const API_DEFAULT: &str = "http://127.0.0.1:8090";
+/// The environment variable that says where.
+const API_VARIABLE: &str = "GAPLESS_API";
+
+const ABOUT: &str =
+    "A self-hostable serverless platform: functions that start when they are called.";
+
+const EXAMPLES: &str = "\
+Examples:
+  gapless demo                          see it work, from an empty folder to a burst
+  gapless up                            run the platform on this machine
+  gapless new hello --template python   make a function's folder
+  gapless deploy hello                  deploy it
+  gapless invoke hello -d 'world'       call it
+  gapless logs -f hello                 watch what it writes
+  gapless top                           watch the platform work
+
+Exit codes: 0 done, 1 failed, 2 used wrongly.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "gapless", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Which platform to talk to, before or after the command [env: GAPLESS_API]
+    #[arg(long = "api", value_name = "URL", id = "root_api")]
+    pub(crate) api: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the platform on this machine
+    Up(up::Args),
+    /// Make a new function's folder from a template
+    New(new::Args),
+    /// Deploy the function in a folder
+    Deploy(deploy::Args),
+    /// Call a function
+    Invoke(invoke::Args),
+    /// List functions, instances or nodes
+    Get(get::Args),
+    /// Show everything about one function
+    Describe(describe::Args),
+    /// Show what a function writes
+    Logs(logs::Args),
+    /// Delete functions
+    Delete(delete::Args),
+    /// Watch the platform work
+    Top(top::Args),
+    /// Measure the platform on this machine
+    Bench(gapless_lab::bench::Args),
+    /// Measure the platform
+    Bench(bench::Args),
+    /// Say what this machine supports, and how to get the rest
+    Doctor(doctor::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Serve the test program that benches and tests use.
+    #[command(hide = true)]
+    Probe,
+    /// Serve HTTP on $PORT or $GAPLESS_SOCKET: the program that the benches deploy
+    #[command(hide = true)]
+    Probe,
+}
+
+/// Which platform.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ApiArgs {
+    /// Which platform to talk to [env: GAPLESS_API] [default: http://127.0.0.1:8090]
+    #[arg(long = "api", value_name = "URL")]
+    api: Option<String>,
+}
+
+impl ApiArgs {
+    /// Takes what was typed before the command, unless it was typed after it too.
+    pub(crate) fn inherit(&mut self, root: Option<String>) {
+        self.api = self.api.take().or(root);
+    }
+
+    /// A client of that platform.
+    pub(crate) fn client(&self) -> Outcome<Client> {
+        let variable = || std::env::var(API_VARIABLE).ok().filter(|url| !url.is_empty());
+        let url = self.api.clone().or_else(variable);
+        Client::new(url.as_deref().unwrap_or(API_DEFAULT))
+    }
+}
+
+/// In which namespace.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct NamespaceArgs {
+    /// Namespace of the function
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+}
+
+/// How to print.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OutputArgs {
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+/// Reads a length of time, such as `30s`.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    text.parse::<Span>().map(|span| span.0).map_err(|error| error.to_string())
+}
+
+/// Checks a name or a namespace that was typed.
+pub(crate) fn check_name(name: &str) -> Outcome {
+    gapless_types::check_name(name).map_err(|error| {
+        Failure::usage("wrong name", error).help("names are shown by `gapless get functions -A`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{} has no examples", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_platform_may_be_named_on_either_side() {
+        let client = |line: &[&str]| {
+            let cli = Cli::try_parse_from(line).unwrap();
+            let Command::Get(mut args) = cli.command else { panic!("not get") };
+            args.api.inherit(cli.api);
+            args.api.client().unwrap().url().to_owned()
+        };
+        let before = ["gapless", "--api", "http://a:1", "get", "nodes"];
+        assert_eq!(client(&before), "http://a:1");
+        let both = ["gapless", "--api", "http://a:1", "get", "nodes", "--api", "http://b:2"];
+        assert_eq!(client(&both), "http://b:2");
+    }
+}

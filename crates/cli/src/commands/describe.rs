@@ -1,0 +1,160 @@
+//! `gapless describe function NAME`: what is declared, what is observed, which
+//! instances there are, and the latest lines of its log.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+use gapless_api::{Instance, List, LogLine, function_path};
+use gapless_types::{Function, KeepAlive};
+use jiff::Timestamp;
+
+use super::get::{self, Listed, list_path};
+use super::logs;
+use crate::args::{ApiArgs, NamespaceArgs, check_name};
+use crate::client::Client;
+use crate::failure::{Failure, Outcome};
+use crate::output::{self, Format, Table, age};
+
+const EXAMPLES: &str = "\
+Examples:
+  gapless describe function hello
+  gapless describe function hello -n staging";
+
+/// Lines of the log shown.
+const LOG_LINES: usize = 10;
+/// Instances shown; the rest are counted.
+const INSTANCES_SHOWN: usize = 20;
+
+/// Show everything about one function: declaration, conditions, instances, log.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What kind of object
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// A declared function
+    #[value(alias = "functions", alias = "fn")]
+    Function,
+}
+
+pub(crate) async fn run(args: Args) -> Outcome {
+    let Kind::Function = args.kind;
+    let client = args.api.client()?;
+    let (namespace, name) = (&args.namespace.namespace, &args.name);
+    check_name(name)?;
+    check_name(namespace)?;
+    let path = function_path(namespace, name);
+    let what = format!("cannot describe function {namespace}/{name}");
+    let function: Function = client.get(&what, &path).await.map_err(|failure: Failure| {
+        match failure.is_not_found() {
+            true => failure.help("`gapless get functions -A` lists what there is"),
+            false => failure,
+        }
+    })?;
+    let mut text = summary(&function);
+    let list: List<Instance> = client.get(&what, &list_path::<Instance>(Some(namespace))).await?;
+    let of_it = |instance: &Instance| instance.status.function == *name;
+    text.push_str(&instances(&list.items.into_iter().filter(of_it).collect::<Vec<_>>()));
+    text.push_str(&log(&client, &what, &path).await?);
+    output::emit(&text)
+}
+
+fn summary(function: &Function) -> String {
+    let (spec, metadata) = (&function.spec, &function.metadata);
+    let status = function.status.clone().unwrap_or_default();
+    let keep_alive = match spec.scale.keep_alive {
+        KeepAlive::Auto => "auto".to_owned(),
+        KeepAlive::For(span) => span.to_string(),
+    };
+    let code = match (&spec.wasm, &spec.command) {
+        (Some(file), _) => format!("wasm, {file}"),
+        (_, Some(command)) => format!("command, {}", command.join(" ")),
+        _ => get::code(function),
+    };
+    let mode = serde_json::to_value(spec.start.mode).ok();
+    let mode = mode.as_ref().and_then(|mode| mode.as_str()).unwrap_or_default();
+    let labels: Vec<String> =
+        metadata.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let env: Vec<&str> = spec.env.keys().map(String::as_str).collect();
+    let mut rows = vec![
+        ("Name", metadata.name.clone()),
+        ("Namespace", metadata.namespace.clone()),
+        ("Labels", labels.join(", ")),
+        ("Created", metadata.creation_timestamp.clone()),
+        ("Revision", format!("{} (generation {})", status.revision, metadata.generation)),
+        ("URL", status.url.clone()),
+        ("", status.path_url.clone()),
+        ("Code", code),
+        ("Artifact", spec.artifact.clone().unwrap_or_default()),
+        ("Environment", env.join(", ")),
+        ("Resources", format!("cpu {}, memory {}", spec.resources.cpu, spec.resources.memory)),
+        ("Concurrency", format!("{} per instance", spec.concurrency)),
+        ("Timeout", spec.timeout.to_string()),
+        ("Queue", format!("{} requests, {} at most", spec.queue.size, spec.queue.wait)),
+        ("Start", format!("{mode}, {}", spec.start.kind)),
+        ("Scale", format!("{} to {}, keep-alive {keep_alive}", spec.scale.min, spec.scale.max)),
+        ("Access", spec.access.hosts.join(", ")),
+    ];
+    if let Some(route) = &spec.access.route {
+        rows.push(("Route", format!("{}{}", route.host, route.path)));
+    }
+    let mut text = String::new();
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        let colon = if name.is_empty() { "" } else { ":" };
+        let _ = writeln!(text, "{:<14}{value}", format!("{name}{colon}"));
+    }
+    text.push_str("\nConditions:\n");
+    for condition in &status.conditions {
+        let since = age(&condition.last_transition_time, Timestamp::now());
+        let _ = writeln!(
+            text,
+            "  {} = {} ({}, for {since}): {}",
+            condition.r#type, condition.status, condition.reason, condition.message
+        );
+    }
+    if status.conditions.is_empty() {
+        text.push_str("  none yet\n");
+    }
+    text
+}
+
+fn instances(instances: &[Instance]) -> String {
+    if instances.is_empty() {
+        return "\nInstances: none; the next call starts one\n".to_owned();
+    }
+    let now = Timestamp::now();
+    let rows: Vec<Vec<String>> =
+        instances.iter().take(INSTANCES_SHOWN).map(|instance| instance.cells(now)).collect();
+    let table = Table::render(Instance::COLUMNS, &rows);
+    let mut text = format!("\nInstances ({}):\n", instances.len());
+    for line in table.lines() {
+        let _ = writeln!(text, "  {line}");
+    }
+    if instances.len() > INSTANCES_SHOWN {
+        let _ = writeln!(text, "  and {} more", instances.len() - INSTANCES_SHOWN);
+    }
+    text
+}
+
+async fn log(client: &Client, what: &str, path: &str) -> Outcome<String> {
+    let path = format!("{path}/log?tailLines={LOG_LINES}");
+    let mut lines = client.lines(what, &path).await?;
+    let mut text = String::new();
+    while let Some(line) = lines.next_object::<LogLine>().await? {
+        let _ = write!(text, "  {}", logs::render(&line, Format::Table));
+    }
+    if text.is_empty() {
+        return Ok("\nLog: nothing written yet\n".to_owned());
+    }
+    Ok(format!("\nLog (latest {LOG_LINES} lines):\n{text}"))
+}

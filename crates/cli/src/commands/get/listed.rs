@@ -1,0 +1,209 @@
+//! The kinds that can be listed, and what their columns show.
+
+use gapless_api::{Instance, Node, ROOT};
+use gapless_types::{Code, Function};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{self, age};
+
+/// A kind that can be listed.
+pub(crate) trait Listed: DeserializeOwned {
+    /// Its name in paths.
+    const PLURAL: &'static str;
+    /// Its name in `-o name`.
+    const SINGULAR: &'static str;
+    /// Whether it lives in a namespace.
+    const IS_NAMESPACED: bool = true;
+    /// Whether the API pushes its changes.
+    const IS_WATCHED: bool = false;
+    /// Headers of the columns, and how many of them are only in `wide`.
+    const COLUMNS: &'static [&'static str];
+    /// Columns shown unless `-o wide`.
+    const NARROW: usize;
+
+    /// Namespace and name.
+    fn key(&self) -> (&str, &str);
+    /// A cell for each column.
+    fn cells(&self, now: Timestamp) -> Vec<String>;
+}
+
+impl Listed for Function {
+    const PLURAL: &'static str = "functions";
+    const SINGULAR: &'static str = "function";
+    const IS_WATCHED: bool = true;
+    const COLUMNS: &'static [&'static str] = &[
+        "NAME",
+        "READY",
+        "REVISION",
+        "INSTANCES",
+        "AGE",
+        "URL",
+        "CODE",
+        "CONCURRENCY",
+        "SCALE",
+        "STATUS",
+    ];
+    const NARROW: usize = 6;
+
+    fn key(&self) -> (&str, &str) {
+        (&self.metadata.namespace, &self.metadata.name)
+    }
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let status = self.status.clone().unwrap_or_default();
+        let ready = status.condition("Ready");
+        let instances = match status.starting_instances {
+            0 => status.ready_instances.to_string(),
+            starting => format!("{} (+{starting})", status.ready_instances),
+        };
+        let scale = &self.spec.scale;
+        vec![
+            self.metadata.name.clone(),
+            ready.map_or("Unknown".to_owned(), |ready| ready.status.clone()),
+            or_dash(&status.revision),
+            instances,
+            age(&self.metadata.creation_timestamp, now),
+            or_dash(&status.url),
+            code(self),
+            self.spec.concurrency.to_string(),
+            format!("{}-{}", scale.min, scale.max),
+            ready.map_or("-".to_owned(), |ready| ready.reason.clone()),
+        ]
+    }
+}
+
+/// What kind of code a function has, in a word or two.
+pub(crate) fn code(function: &Function) -> String {
+    match function.spec.code() {
+        Code::Wasm => "wasm".to_owned(),
+        Code::Command(command) => {
+            let program = command.first().map_or("", String::as_str);
+            format!("command:{}", program.rsplit('/').next().unwrap_or(program))
+        }
+        Code::Fake(_) => "fake".to_owned(),
+    }
+}
+
+impl Listed for Instance {
+    const PLURAL: &'static str = "instances";
+    const SINGULAR: &'static str = "instance";
+    const COLUMNS: &'static [&'static str] =
+        &["NAME", "FUNCTION", "NODE", "PHASE", "START", "TOOK", "AGE", "ENDPOINT", "PHASES"];
+    const NARROW: usize = 7;
+
+    fn key(&self) -> (&str, &str) {
+        (&self.metadata.namespace, &self.metadata.name)
+    }
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let status = &self.status;
+        let is_started = !status.start_kind.is_empty();
+        let phases = status.start_phases_ms.iter();
+        let phases: Vec<String> =
+            phases.map(|(name, ms)| format!("{name} {}", output::millis(*ms))).collect();
+        vec![
+            self.metadata.name.clone(),
+            status.function.clone(),
+            status.node.clone(),
+            status.phase.clone(),
+            or_dash(&status.start_kind),
+            if is_started { output::millis(status.start_ms) } else { "-".to_owned() },
+            age(&self.metadata.creation_timestamp, now),
+            or_dash(&status.endpoint),
+            or_dash(&phases.join(", ")),
+        ]
+    }
+}
+
+impl Listed for Node {
+    const PLURAL: &'static str = "nodes";
+    const SINGULAR: &'static str = "node";
+    const IS_NAMESPACED: bool = false;
+    const COLUMNS: &'static [&'static str] =
+        &["NAME", "READY", "INSTANCES", "CPU", "MEMORY", "AGE", "SANDBOXES"];
+    const NARROW: usize = 6;
+
+    fn key(&self) -> (&str, &str) {
+        ("", &self.metadata.name)
+    }
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let status = &self.status;
+        let memory = |count| output::bytes(count).replace(' ', "");
+        vec![
+            self.metadata.name.clone(),
+            if status.ready { "True" } else { "False" }.to_owned(),
+            status.instances.to_string(),
+            format!("{}m/{}m", status.cpu_millis_reserved, status.cpu_millis),
+            format!("{}/{}", memory(status.memory_bytes_reserved), memory(status.memory_bytes)),
+            age(&self.metadata.creation_timestamp, now),
+            status.sandboxes.join(","),
+        ]
+    }
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
+}
+
+/// The path of a list: of all namespaces when `namespace` is `None`.
+pub(crate) fn list_path<T: Listed>(namespace: Option<&str>) -> String {
+    match namespace.filter(|_| T::IS_NAMESPACED) {
+        Some(namespace) => format!("{ROOT}/namespaces/{namespace}/{}", T::PLURAL),
+        None => format!("{ROOT}/{}", T::PLURAL),
+    }
+}
+
+/// Whether this is the column that tells whether an object works.
+pub(super) fn is_state(column: &&str) -> bool {
+    matches!(*column, "READY" | "PHASE")
+}
+
+/// Reads one object of a list.
+pub(super) fn read<T: Listed>(item: &Value) -> Outcome<T> {
+    T::deserialize(item).map_err(|error| {
+        Failure::new(format!("cannot read a {}", T::SINGULAR), error)
+            .help("are the command and the platform of the same version? See `gapless --version`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_cell_for_each_column() {
+        let now = Timestamp::UNIX_EPOCH;
+        let function = Function::from_value(json!({
+            "apiVersion": "gapless.dev/v1", "kind": "Function", "metadata": {"name": "hello"},
+            "spec": {"command": ["/usr/bin/python3", "x.py"]},
+        }))
+        .unwrap();
+        let cells = function.cells(now);
+        assert_eq!(cells.len(), Function::COLUMNS.len());
+        assert_eq!(cells[..3], ["hello", "Unknown", "-"]);
+        assert_eq!(cells[6], "command:python3");
+        let instance: Instance = read(&json!({
+            "apiVersion": "gapless.dev/v1", "kind": "Instance",
+            "metadata": {"name": "hello-00001-i000001", "creationTimestamp": ""},
+            "status": {"function": "hello", "revision": "", "node": "n", "phase": "Starting",
+                "endpoint": "", "startKind": "", "startMs": 0.0, "startPhasesMs": []},
+        }))
+        .unwrap();
+        assert_eq!(instance.cells(now).len(), Instance::COLUMNS.len());
+        assert_eq!(instance.cells(now)[5], "-", "no time before it is ready");
+    }
+
+    #[test]
+    fn paths_follow_the_namespace() {
+        assert_eq!(list_path::<Function>(None), "/apis/gapless.dev/v1/functions");
+        let path = "/apis/gapless.dev/v1/namespaces/a/instances";
+        assert_eq!(list_path::<Instance>(Some("a")), path);
+        assert_eq!(list_path::<Node>(Some("a")), "/apis/gapless.dev/v1/nodes");
+    }
+}

@@ -1,0 +1,59 @@
+//! The commands, one file each: its flags and what it does.
+
+pub(crate) mod bench;
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod delete;
+pub(crate) mod deploy;
+pub(crate) mod describe;
+pub(crate) mod doctor;
+pub(crate) mod get;
+pub(crate) mod invoke;
+pub(crate) mod logs;
+pub(crate) mod new;
+pub(crate) mod probe;
+pub(crate) mod top;
+pub(crate) mod up;
+
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command};
+use crate::failure::{Failure, Outcome};
+
+/// Runs what was typed.
+pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
+    let root = cli.api;
+    macro_rules! talk {
+        ($module:ident, $args:ident) => {{
+            $args.api.inherit(root);
+            wait_for($module::run($args))?
+        }};
+    }
+    match cli.command {
+        Command::Up(args) => return up::run(args),
+        Command::New(args) => new::run(&args)?,
+        Command::Deploy(mut args) => talk!(deploy, args),
+        Command::Invoke(mut args) => talk!(invoke, args),
+        Command::Get(mut args) => talk!(get, args),
+        Command::Describe(mut args) => talk!(describe, args),
+        Command::Logs(mut args) => talk!(logs, args),
+        Command::Delete(mut args) => talk!(delete, args),
+        Command::Top(mut args) => talk!(top, args),
+        Command::Bench(args) => return bench::run(args),
+        Command::Probe => probe::run()?,
+        Command::Bench(args) => return bench::run(args),
+        Command::Probe => return bench::probe(),
+        Command::Doctor(args) => doctor::run(&args)?,
+        Command::Completions(args) => completions::run(&args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command that talks to a platform, on this thread.
+fn wait_for<T>(command: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("cannot start", error))?
+        .block_on(command)
+}

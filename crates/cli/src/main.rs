@@ -1,0 +1,42 @@
+//! The `gapless` command: `up` runs the platform, everything else talks to one
+//! over HTTP.
+//!
+//! | part | where |
+//! |---|---|
+//! | what may be typed | [`args`], one file per command in [`commands`] |
+//! | how a command fails | [`failure`] |
+//! | what is printed | [`output`] |
+//! | calls to the API and the gateway | [`client`] |
+//! | a function's folder | [`manifest`], [`archive`], [`templates`] |
+//! | the assembled platform | [`platform`] |
+//!
+//! Exit codes: 0 done, 1 failed, 2 used wrongly.
+
+mod archive;
+mod args;
+mod client;
+mod commands;
+mod exposition;
+mod failure;
+mod manifest;
+mod output;
+mod platform;
+mod port_holder;
+mod templates;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            if !failure.is_silent() {
+                eprintln!("{failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The platform of one machine, assembled: store, gateway, control, nodes, and
+//! the two listeners, in one process.
+//!
+//! ```text
+//! DATA_DIR/gapless.lock, state.redb, artifacts/   store
+//!          logs/                                  what functions write
+//!          wasm/                                  compiled components
+//!          run/                                   unpacked folders, sockets
+//! ```
+//!
+//! What always holds: the listeners are bound before the data folder is touched,
+//! so a port in use changes nothing; a start that fails leaves nothing running;
+//! nothing that takes longer than opening files happens before it is ready
+//! (components are mapped and programs unpacked when they are first needed).
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gapless_control::{Capacity, Control, ControlConfig, ControlParts};
+use gapless_gateway::{Gateway, GatewayConfig};
+use gapless_node::{ArtifactPath, LogStore, Node, NodeConfig};
+use gapless_proto::{ControlLink, GatewayLink, NodeLink, NodeListener};
+use gapless_rt::{Clock, Shutdown};
+use gapless_sandbox::Driver;
+use gapless_sandbox_fake::FakeDriver;
+use gapless_sandbox_linux::{LinuxConfig, LinuxDriver};
+use gapless_sandbox_wasm::{WasmConfig, WasmDriver};
+use gapless_store_embedded::{ARTIFACT_BYTES_MAX, ArtifactStore, EmbeddedStore};
+use gapless_telemetry::Metrics;
+use gapless_types::{Bytes, CpuMillis, NodeId};
+use tokio::net::TcpListener;
+
+use crate::failure::{Failure, Outcome};
+use crate::port_holder;
+
+/// The node that is this machine.
+const LOCAL_NODE: &str = "local";
+/// How much more processor share than it has this machine gives away: an idle
+/// instance uses none, and busy ones share what there is.
+const CPU_OVERCOMMIT: usize = 10;
+/// What a modelled node has.
+const FAKE_CORES: usize = 64;
+const FAKE_MEMORY_BYTES: u64 = 256 << 30;
+/// Memory assumed where the machine does not say.
+const MEMORY_BYTES_DEFAULT: u64 = 4 << 30;
+/// Longer than the gateway and the API let a request go on after shutdown began.
+const DRAIN_WITHIN: Duration = Duration::from_secs(12);
+/// How long an instance may take to end when told, and how long all of them
+/// together may take until they are given up.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Where state is kept.
+    pub(crate) data_dir: PathBuf,
+    /// Where the gateway listens.
+    pub(crate) gateway: SocketAddr,
+    /// Where the API listens.
+    pub(crate) api: SocketAddr,
+    /// Modelled nodes besides this machine.
+    pub(crate) fake_nodes: u32,
+}
+
+/// A running platform.
+pub(crate) struct Platform {
+    /// Where functions are called.
+    pub(crate) gateway_url: String,
+    /// Where the API is.
+    pub(crate) api_url: String,
+    shutdown: Shutdown,
+    nodes: Vec<Arc<Node>>,
+    logs: Arc<LogStore>,
+    /// Nodes and gateway know control by weak references only.
+    _control: Arc<Control>,
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "platform at {} and {}", self.gateway_url, self.api_url)
+    }
+}
+
+impl Platform {
+    /// Starts everything; returns when requests can be served.
+    pub(crate) async fn start(options: Options) -> Outcome<Self> {
+        let gateway_listener = bind("gateway", "--gateway", options.gateway).await?;
+        let api_listener = bind("API", "--api", options.api).await?;
+        let (gateway_address, api_address) =
+            (gateway_listener.local_addr()?, api_listener.local_addr()?);
+        let (clock, shutdown, metrics) = (Clock::start(), Shutdown::new(), Metrics::new());
+        let gateway =
+            Gateway::new(GatewayConfig::default(), clock, Arc::clone(&metrics), shutdown.clone());
+        let as_link: Arc<dyn GatewayLink> = gateway.clone();
+        let config = ControlConfig {
+            gateway: gateway_address,
+            api: api_address,
+            data_dir: options.data_dir.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let opening = Opening { options, clock, metrics, shutdown: shutdown.clone() };
+        let parts = gapless_rt::spawn_blocking(move || opening.open(config, &as_link));
+        let Opened { control, nodes, logs } =
+            parts.await.map_err(|error| Failure::new("cannot start", error))??;
+        let as_control: Arc<dyn ControlLink> = control.clone();
+        gateway.connect(as_control);
+        let listener: Arc<dyn NodeListener> = control.clone();
+        for (node, capacity) in &nodes {
+            node.connect(&listener);
+            let link: Arc<dyn NodeLink> = node.clone();
+            control.add_node(link, capacity.clone());
+        }
+        shutdown.spawn(gateway.serve(gateway_listener));
+        let api = Arc::clone(&control);
+        shutdown.spawn(async move { api.serve_api(api_listener).await });
+        control.begin();
+        Ok(Platform {
+            gateway_url: url(gateway_address),
+            api_url: url(api_address),
+            shutdown,
+            nodes: nodes.into_iter().map(|(node, _)| node).collect(),
+            logs,
+            _control: control,
+        })
+    }
+
+    /// Takes nothing new, lets what is under way end, stops every instance.
+    pub(crate) async fn stop(self) {
+        if !self.shutdown.finish(DRAIN_WITHIN).await {
+            tracing::warn!("some requests did not end in time and are cut off");
+        }
+        let stops = self.nodes.iter().map(|node| node.shutdown(STOP_GRACE));
+        let stopped = tokio::time::timeout(STOP_WITHIN, futures::future::join_all(stops)).await;
+        if stopped.is_err() {
+            tracing::warn!("some instances did not stop in time and are killed");
+        }
+        let logs = self.logs;
+        let _ = gapless_rt::spawn_blocking(move || logs.flush()).await;
+    }
+}
+
+/// What is needed to open the data folder.
+struct Opening {
+    options: Options,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+}
+
+/// What came of it.
+struct Opened {
+    control: Arc<Control>,
+    nodes: Vec<(Arc<Node>, Capacity)>,
+    logs: Arc<LogStore>,
+}
+
+impl Opening {
+    /// Opens everything on disk. Blocks while the disk works.
+    fn open(self, config: ControlConfig, gateway: &Arc<dyn GatewayLink>) -> Outcome<Opened> {
+        let data_dir = &self.options.data_dir;
+        let failed = |error: &dyn fmt::Display| {
+            Failure::new("cannot start the platform", error).help(
+                "give `gapless up` a folder you may write to, used by no other: --data-dir DIR",
+            )
+        };
+        let store = EmbeddedStore::open(data_dir).map_err(|error| failed(&error))?;
+        let artifacts = ArtifactStore::open(data_dir, ARTIFACT_BYTES_MAX)
+            .map_err(|error| failed(&with_source(&error)))?;
+        let logs = LogStore::open(&data_dir.join("logs"), Arc::clone(&self.metrics))
+            .map_err(|error| failed(&error))?;
+        let wasm: Arc<dyn Driver> = WasmDriver::new(WasmConfig::new(data_dir.join("wasm")))
+            .map_err(|error| failed(&error))?;
+        let linux: Arc<dyn Driver> = LinuxDriver::new(LinuxConfig::new(data_dir.join("run")))
+            .map_err(|error| failed(&error))?;
+        let parts = ControlParts {
+            store,
+            artifacts: Arc::clone(&artifacts),
+            logs: logs.clone(),
+            gateway: Weak::clone(&Arc::downgrade(gateway)),
+            clock: self.clock,
+            metrics: Arc::clone(&self.metrics),
+            shutdown: self.shutdown.clone(),
+        };
+        let control = Control::new(config, parts).map_err(|error| failed(&error))?;
+        let path: ArtifactPath = Arc::new(move |digest| artifacts.path(digest));
+        let mut nodes = vec![self.local_node(Arc::from([wasm, linux]), &path, &logs)];
+        let fake: Arc<[Arc<dyn Driver>]> = Arc::from([FakeDriver::new() as Arc<dyn Driver>]);
+        for number in 1..=self.options.fake_nodes {
+            let (fake, id) = (Arc::clone(&fake), NodeId::new(&format!("fake-{number:05}")));
+            nodes.push(self.node(id, fake, FAKE_CORES, FAKE_MEMORY_BYTES, &path, &logs));
+        }
+        Ok(Opened { control, nodes, logs })
+    }
+
+    fn local_node(
+        &self,
+        drivers: Arc<[Arc<dyn Driver>]>,
+        path: &ArtifactPath,
+        logs: &Arc<LogStore>,
+    ) -> (Arc<Node>, Capacity) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = memory_bytes().unwrap_or(MEMORY_BYTES_DEFAULT);
+        let (node, mut capacity) =
+            self.node(NodeId::new(LOCAL_NODE), drivers, cores, memory, path, logs);
+        capacity.cpu = cpu(cores * CPU_OVERCOMMIT);
+        (node, capacity)
+    }
+
+    fn node(
+        &self,
+        id: NodeId,
+        drivers: Arc<[Arc<dyn Driver>]>,
+        cores: usize,
+        memory_bytes: u64,
+        path: &ArtifactPath,
+        logs: &Arc<LogStore>,
+    ) -> (Arc<Node>, Capacity) {
+        let config = NodeConfig { id, cores };
+        let (path, logs) = (Arc::clone(path), Arc::clone(logs));
+        let node = Node::new(config, drivers, path, logs, self.clock, Arc::clone(&self.metrics));
+        let sandboxes = node.kinds();
+        (node, Capacity { cpu: cpu(cores), memory: Bytes(memory_bytes), sandboxes })
+    }
+}
+
+fn cpu(cores: usize) -> CpuMillis {
+    CpuMillis(u32::try_from(cores.saturating_mul(1000)).unwrap_or(u32::MAX))
+}
+
+/// The machine's memory.
+fn memory_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+async fn bind(what: &str, flag: &str, address: SocketAddr) -> Outcome<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure =
+            |why: String| Failure::new(format!("the {what} cannot listen on {address}"), why);
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                let holder = port_holder::find(address);
+                let holder = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+                failure(format!("the port is in use{holder}")).help(format!(
+                    "end that one, or choose another port: {flag} {}:PORT (0 takes a free one)",
+                    address.ip()
+                ))
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                failure("permission denied".to_owned()).help(format!(
+                    "ports below 1024 are for root; choose another: {flag} {}:8080",
+                    address.ip()
+                ))
+            }
+            std::io::ErrorKind::AddrNotAvailable => failure(
+                "this machine does not have that address".to_owned(),
+            )
+            .help(format!("choose one of its own, such as {flag} 127.0.0.1:{}", address.port())),
+            _ => failure(error.to_string()),
+        }
+    })
+}
+
+/// The URL at which this machine reaches an address to listen on.
+fn url(address: SocketAddr) -> String {
+    match (address.ip().is_unspecified(), address.is_ipv6()) {
+        (true, false) => format!("http://127.0.0.1:{}", address.port()),
+        (true, true) => format!("http://[::1]:{}", address.port()),
+        (false, _) => format!("http://{address}"),
+    }
+}

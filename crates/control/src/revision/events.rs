@@ -1,0 +1,264 @@
+//! From events to effects: what happens to a revision goes to its fleet, and what
+//! the fleet wants is turned into effects. Nothing is carried out here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gapless_placement::Shape;
+use gapless_proto::{InstanceFact, Lease, NodeFact, StartFailure, StartsBlocked};
+use gapless_rt::Timer;
+use gapless_scaling::{Action, Block, Event};
+use gapless_types::{Fault, InstanceId, Reason, Time};
+use jiff::Timestamp;
+
+use super::{CLOSE_WITHIN, Effect, Held, Inner, Phase, RevisionState, STOP_GRACE};
+use crate::Control;
+
+impl Control {
+    /// Something happened to a revision.
+    pub(crate) fn on(&self, state: &Arc<RevisionState>, event: Event) {
+        self.apply(state, &mut state.inner.lock(), event);
+        self.attend(state);
+    }
+
+    /// A node says something of an instance.
+    pub(crate) fn on_node_fact(
+        &self,
+        state: &Arc<RevisionState>,
+        instance: InstanceId,
+        fact: NodeFact,
+    ) {
+        {
+            let inner = &mut *state.inner.lock();
+            let Some(held) = inner.instances.get_mut(&instance) else { return };
+            match fact {
+                NodeFact::Starting if held.phase == Phase::Starting => {
+                    self.apply(state, inner, Event::Starting { instance });
+                }
+                NodeFact::Ready { endpoint, report } if held.phase == Phase::Starting => {
+                    held.phase = Phase::Ready;
+                    held.endpoint = Some(endpoint.clone());
+                    held.report = Some(Arc::clone(&report));
+                    let slots = state.revision.spec.concurrency;
+                    let lease = Lease { slots, endpoint, start: report };
+                    inner.outbox.push(Effect::Tell(instance, InstanceFact::Ready(lease)));
+                    self.apply(state, inner, Event::Ready { instance });
+                }
+                // It was told to end in the meantime, or said it before.
+                NodeFact::Starting | NodeFact::Ready { .. } => {}
+                NodeFact::Gone(failure) => self.gone(state, inner, instance, failure),
+            }
+        }
+        self.attend(state);
+    }
+
+    fn gone(
+        &self,
+        state: &Arc<RevisionState>,
+        inner: &mut Inner,
+        instance: InstanceId,
+        failure: Option<Arc<StartFailure>>,
+    ) {
+        let Some(held) = inner.instances.remove(&instance) else { return };
+        self.nodes().release(&held.node, state.shape);
+        let mut failed = false;
+        if held.phase != Phase::Ending {
+            failed = failure.is_some();
+            inner.last_failure = failure.clone().or(inner.last_failure.take());
+            inner.outbox.push(Effect::Tell(instance, InstanceFact::Gone(failure)));
+        }
+        inner.outbox.push(Effect::RoomFreed);
+        // The fleet may have closed while its node still ended what it had forgotten.
+        let was_closed = inner.is_closed;
+        self.apply(state, inner, Event::Gone { instance, failed });
+        if was_closed && inner.instances.is_empty() {
+            inner.outbox.push(Effect::Closed);
+        }
+    }
+
+    /// The gateway says that an instance is broken. It is ended, and counts as failed.
+    pub(crate) fn on_broken(&self, state: &Arc<RevisionState>, instance: InstanceId, why: &str) {
+        {
+            let inner = &mut *state.inner.lock();
+            let Some(held) = inner.instances.get_mut(&instance) else { return };
+            if !matches!(held.phase, Phase::Ready | Phase::Retiring) {
+                return;
+            }
+            held.phase = Phase::Ending;
+            let node = held.node.clone();
+            let failure = Arc::new(StartFailure {
+                fault: Fault::Function,
+                kind: "Broken",
+                message: why.to_owned(),
+            });
+            inner.last_failure = Some(Arc::clone(&failure));
+            inner.outbox.push(Effect::Tell(instance, InstanceFact::Gone(Some(failure))));
+            inner.outbox.push(Effect::Stop(node, instance, Duration::ZERO));
+            self.apply(state, inner, Event::Gone { instance, failed: true });
+        }
+        self.attend(state);
+    }
+
+    /// The revision is replaced or deleted.
+    pub(crate) fn close(&self, state: &Arc<RevisionState>) {
+        self.on(state, Event::Close);
+        if state.inner.lock().instances.is_empty() {
+            return;
+        }
+        let (control, state) = (self.weak(), Arc::downgrade(state));
+        let (clock, shutdown) = (*self.clock(), self.shutdown().clone());
+        let mut at = clock.now();
+        at += CLOSE_WITHIN;
+        gapless_rt::spawn(async move {
+            tokio::select! {
+                () = clock.sleep_until(at) => {}
+                () = shutdown.begun() => return,
+            }
+            if let (Some(control), Some(state)) = (control.upgrade(), state.upgrade()) {
+                control.release_all(&state);
+            }
+        });
+    }
+
+    /// Takes back what the gateway has not given back.
+    fn release_all(&self, state: &Arc<RevisionState>) {
+        let left: Vec<InstanceId> = state.inner.lock().instances.keys().copied().collect();
+        for instance in left {
+            self.on(state, Event::Released { instance });
+        }
+    }
+
+    /// Hands an event to the fleet and turns its actions into effects.
+    fn apply(&self, state: &Arc<RevisionState>, inner: &mut Inner, event: Event) {
+        let now = self.clock().now();
+        let mut ids = || self.next_instance();
+        let mut actions = Vec::new();
+        inner.fleet.on_event(now, event, &mut ids, &mut actions);
+        let mut has_room = true;
+        let mut index = 0;
+        // A start without room adds actions, and blocks further starts: so this ends.
+        while index < actions.len() {
+            let action = actions[index].clone();
+            index += 1;
+            if let Action::Start { instance } = action {
+                has_room = has_room && self.place(state, inner, instance, now);
+                if !has_room {
+                    let event = Event::NoCapacity { instance };
+                    inner.fleet.on_event(now, event, &mut ids, &mut actions);
+                }
+                continue;
+            }
+            self.carry_out(state, inner, action);
+        }
+        if !actions.is_empty() || !inner.outbox.is_empty() {
+            inner.outbox.push(Effect::Changed);
+        }
+    }
+
+    /// Finds a node for a start. False if there is none with room.
+    fn place(
+        &self,
+        state: &Arc<RevisionState>,
+        inner: &mut Inner,
+        instance: InstanceId,
+        now: Time,
+    ) -> bool {
+        match self.nodes().place(state.shape) {
+            Ok(node) => {
+                self.metrics().control.placed("placed");
+                let made = Timestamp::now();
+                let phase = Phase::Starting;
+                let held = Held { node: node.clone(), phase, made, endpoint: None, report: None };
+                inner.instances.insert(instance, held);
+                inner.outbox.push(Effect::Tell(instance, InstanceFact::Starting));
+                inner.outbox.push(Effect::Start(node, instance, now));
+                true
+            }
+            Err(shortage) => {
+                self.metrics().control.placed("no-capacity");
+                inner.shortage = shortage;
+                if !std::mem::replace(&mut inner.is_starved, true) {
+                    self.nodes().starve(Arc::clone(state));
+                }
+                false
+            }
+        }
+    }
+
+    fn carry_out(&self, state: &Arc<RevisionState>, inner: &mut Inner, action: Action) {
+        match action {
+            Action::Start { .. } => unreachable!("starts are placed"),
+            Action::CancelStart { instance } => end(inner, instance, Duration::ZERO),
+            Action::Stop { instance } => end(inner, instance, STOP_GRACE),
+            Action::Retire { instance } => {
+                if let Some(held) = inner.instances.get_mut(&instance) {
+                    held.phase = Phase::Retiring;
+                    inner.outbox.push(Effect::Tell(instance, InstanceFact::Retiring));
+                }
+            }
+            Action::Blocked(block) => {
+                let blocked = block.map(|block| explain(state, inner, block));
+                inner.blocked = blocked.as_ref().map(|blocked| Arc::clone(&blocked.message));
+                inner.blocked_changed = Some(Timestamp::now());
+                inner.outbox.push(Effect::Blocked(blocked));
+            }
+            Action::WakeAt(Time::NEVER) => inner.timer = None,
+            Action::WakeAt(at) => {
+                let timer = inner.timer.get_or_insert_with(|| self.timer(state));
+                timer.set(at);
+            }
+            Action::Closed => {
+                inner.is_closed = true;
+                if inner.instances.is_empty() {
+                    inner.outbox.push(Effect::Closed);
+                }
+            }
+        }
+    }
+
+    fn timer(&self, state: &Arc<RevisionState>) -> Timer {
+        let (control, state) = (self.weak(), Arc::downgrade(state));
+        Timer::spawn(*self.clock(), move || {
+            if let (Some(control), Some(state)) = (control.upgrade(), state.upgrade()) {
+                control.on(&state, Event::Wake);
+            }
+        })
+    }
+}
+
+/// Ends an instance that neither fleet nor gateway counts any more.
+fn end(inner: &mut Inner, instance: InstanceId, grace: Duration) {
+    if let Some(held) = inner.instances.get_mut(&instance)
+        && held.phase != Phase::Ending
+    {
+        held.phase = Phase::Ending;
+        let node = held.node.clone();
+        inner.outbox.push(Effect::Tell(instance, InstanceFact::Gone(None)));
+        inner.outbox.push(Effect::Stop(node, instance, grace));
+    }
+}
+
+/// A block in words.
+fn explain(state: &RevisionState, inner: &Inner, block: Block) -> StartsBlocked {
+    let function = &state.revision.function;
+    if block.is_capacity {
+        let Shape { cpu, memory, .. } = state.shape;
+        let shortage = inner.shortage;
+        let message = format!(
+            "no node has room for another instance of {function}, which needs {cpu} cpu and \
+             {memory} of memory ({shortage})"
+        );
+        let reason = Reason::NoCapacity;
+        return StartsBlocked { until: block.until, reason, message: message.into() };
+    }
+    let why = match &inner.last_failure {
+        Some(failure) => failure.message.as_str(),
+        None => "its instances fail",
+    };
+    let message = format!(
+        "{why} (failed {} times in a row; the next start is tried {} ms later)",
+        block.failures,
+        block.backoff.as_millis()
+    );
+    StartsBlocked { until: block.until, reason: Reason::StartFailed, message: message.into() }
+}

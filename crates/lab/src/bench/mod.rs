@@ -1,0 +1,133 @@
+//! `gapless bench`: what the platform costs, next to what it is compared with.
+//!
+//! Every bench starts a platform of its own, checks every answer, and reports
+//! rows. Load, platform and peer share the machine, so peers are measured in
+//! alternating rounds and compared pair by pair. What always holds: a missed
+//! goal is shown and is not a failure; a wrong answer is a failure.
+
+mod burst;
+mod cold;
+mod idle;
+mod overload;
+mod peers;
+mod table;
+mod up;
+mod warm;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde_json::json;
+
+pub(crate) use table::{median, number};
+
+use crate::interrupt::or_interrupted;
+use table::Findings;
+
+/// The component that the benches call.
+const HELLO: &[u8] = include_bytes!("../../../../guests/dist/hello.wasm");
+/// What it answers.
+const HELLO_ANSWER: &[u8] = b"hello\n";
+
+/// Measure the platform on this machine
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Print one JSON document instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Bench {
+    /// Warm calls, against `wasmtime serve` or an nginx reverse proxy
+    Warm(warm::Args),
+    /// First calls of functions that were never called
+    Cold(cold::Args),
+    /// Many calls at once of a cold function
+    Burst(burst::Args),
+    /// Twice the load there is capacity for
+    Overload(overload::Args),
+    /// Many deployed functions that nobody calls
+    Idle(idle::Args),
+    /// From the start of the program until it is ready
+    Up(up::Args),
+    /// A short version of everything
+    All(peers::Args),
+}
+
+/// What a function is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A component
+    Wasm,
+    /// A program that serves HTTP
+    Http,
+}
+
+/// Runs the benches and prints what they found. Whether every answer was right.
+pub async fn run(args: Args) -> Result<bool> {
+    let findings = or_interrupted(measure(args.bench)).await?;
+    if args.json {
+        let document =
+            json!({"version": env!("CARGO_PKG_VERSION"), "cores": cores(), "benches": findings});
+        println!("{document:#}");
+    } else {
+        for found in &findings {
+            println!("{}", found.table());
+        }
+    }
+    Ok(findings.iter().all(|found| found.wrong.is_empty()))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+async fn measure(bench: Bench) -> Result<Vec<Findings>> {
+    Ok(match bench {
+        Bench::Warm(args) => vec![warm::run(&args).await?],
+        Bench::Cold(args) => vec![cold::run(&args).await?],
+        Bench::Burst(args) => vec![burst::run(&args).await?],
+        Bench::Overload(args) => vec![overload::run(&args).await?],
+        Bench::Idle(args) => vec![idle::run(&args).await?],
+        Bench::Up(args) => vec![up::run(&args).await?],
+        Bench::All(peers) => all(&peers).await?,
+    })
+}
+
+/// Every bench, shortened. One that fails is reported and the others go on.
+async fn all(peers: &peers::Args) -> Result<Vec<Findings>> {
+    let mut found = Vec::new();
+    let mut add = |name: &str, outcome: Result<Findings>| {
+        found.push(outcome.unwrap_or_else(|error| {
+            let mut findings = Findings::of(name);
+            findings.wrong.push(format!("{error:#}"));
+            findings
+        }));
+    };
+    add("up", up::run(&up::Args { times: 10 }).await);
+    for kind in [Kind::Wasm, Kind::Http] {
+        let args = cold::Args { kind, functions: 100 };
+        add("cold", cold::run(&args).await);
+    }
+    for kind in [Kind::Wasm, Kind::Http] {
+        let peers = peers.clone();
+        let args = warm::Args { kind, rounds: 3, seconds: 1.0, connections: 32, peers };
+        add("warm", warm::run(&args).await);
+    }
+    for kind in [burst::Kind::Fake, burst::Kind::Python] {
+        let args = burst::Args { kind, requests: 1000, rounds: 1 };
+        add("burst", burst::run(&args).await);
+    }
+    add("overload", overload::run(&overload::Args { seconds: 5.0 }).await);
+    add("idle", idle::run(&idle::Args { functions: 2000 }).await);
+    Ok(found)
+}
+
+/// Seconds typed by a person, as a span.
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(0.1, 3600.0))
+}

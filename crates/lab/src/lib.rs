@@ -1,0 +1,15 @@
+//! Benches, load and the demo.
+//!
+//! What is measured here is what users run: the platform is a child process
+//! (this program, `up`), spoken to over HTTP. This crate links no server.
+//!
+//! | part | where |
+//! |---|---|
+//! | the load generator | [`load`] |
+//! | `gapless bench` | [`bench`] |
+//! | the platform as a child process | [`platform`] |
+
+pub mod bench;
+mod interrupt;
+pub mod load;
+mod platform;

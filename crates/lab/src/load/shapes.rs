@@ -1,0 +1,198 @@
+//! The shapes of load: closed loop, open loop, burst.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Check, Connection, Report, Target};
+
+/// How long one request may take before it counts as broken.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Pause after a connection that could not be made, so that a dead server is not hammered.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+/// Connections opened at the same time before a burst: less than any listen backlog.
+const OPENING_MAX: usize = 64;
+
+/// What is sent, and how its answers are judged.
+#[derive(Clone)]
+pub struct Load {
+    /// The request.
+    pub target: Target,
+    /// Judges every answer.
+    pub check: Check,
+    /// Whether to note what the platform says of each answer (instance, time
+    /// queued); costs a little for each.
+    pub is_noting: bool,
+}
+
+impl std::fmt::Debug for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Load").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl Load {
+    /// This request, judged by `check`.
+    pub fn new(target: Target, check: Check) -> Self {
+        Load { target, check, is_noting: false }
+    }
+
+    /// The same, noting instances and time queued.
+    pub fn noting(mut self) -> Self {
+        self.is_noting = true;
+        self
+    }
+
+    /// Sends one request and counts its outcome; latency counts from `since`.
+    async fn send(&self, connection: &mut Option<Connection>, since: Instant, report: &mut Report) {
+        let outcome = tokio::time::timeout(ANSWER_WITHIN, async {
+            if connection.is_none() {
+                *connection = Some(Connection::open(self.target.address).await?);
+            }
+            let open = connection.as_mut().ok_or(std::io::ErrorKind::NotConnected)?;
+            let answer = open.call(&self.target.request).await?;
+            let latency = since.elapsed();
+            report.count(latency, &answer, (self.check)(&answer));
+            if self.is_noting {
+                report.note(&answer);
+            }
+            if open.is_over() {
+                *connection = None;
+            }
+            Ok(())
+        });
+        let error = match outcome.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => std::io::ErrorKind::TimedOut.into(),
+        };
+        report.count_broken(&error);
+        if connection.take().is_none() {
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+}
+
+/// `connections` connections, each sending its next request when it has its
+/// answer, for `span`.
+pub async fn closed_loop(load: &Load, connections: usize, span: Duration) -> Report {
+    let begun = Instant::now();
+    let until = begun + span;
+    let tasks = (0..connections).map(|_| {
+        let load = load.clone();
+        async move {
+            let mut report = Report::default();
+            let mut connection = None;
+            while Instant::now() < until {
+                load.send(&mut connection, Instant::now(), &mut report).await;
+            }
+            report
+        }
+    });
+    gather(tasks, begun).await
+}
+
+/// `per_second` requests a second for `span`, spread evenly over `connections`
+/// connections. If an answer is so late that the next request is, its latency
+/// counts from the moment it was due; there must be enough connections that few are.
+pub async fn open_loop(load: &Load, connections: usize, per_second: f64, span: Duration) -> Report {
+    let begun = Instant::now();
+    let until = begun + span;
+    let period = Duration::from_secs_f64(connections as f64 / per_second);
+    let tasks = (0..connections).map(|index| {
+        let load = load.clone();
+        let mut due = begun + period.mul_f64(index as f64 / connections as f64);
+        async move {
+            let mut report = Report::default();
+            let mut connection = Connection::open(load.target.address).await.ok();
+            while due < until {
+                let is_idle = Instant::now() < due;
+                tokio::time::sleep_until(due.into()).await;
+                // A timer that fires late is this program's fault; an answer that
+                // came so late that the next request is late as well is not.
+                let since = if is_idle { Instant::now() } else { due };
+                load.send(&mut connection, since, &mut report).await;
+                due += period;
+            }
+            report
+        }
+    });
+    gather(tasks, begun).await
+}
+
+/// One request on each of `requests` connections, all sent at the same moment.
+/// The connections are open before that, and latency counts from that moment.
+pub async fn burst(load: &Load, requests: usize) -> std::io::Result<Report> {
+    Ok(prepare(load, requests).await?.fire().await)
+}
+
+/// A burst whose connections are open.
+#[derive(Debug)]
+pub struct Burst {
+    fire: watch::Sender<Option<Instant>>,
+    waiting: JoinSet<Report>,
+}
+
+/// Opens the connections of a [`burst`].
+pub async fn prepare(load: &Load, requests: usize) -> std::io::Result<Burst> {
+    let mut connections = Vec::with_capacity(requests);
+    while connections.len() < requests {
+        let mut opening = JoinSet::new();
+        for _ in 0..OPENING_MAX.min(requests - connections.len()) {
+            opening.spawn(Connection::open(load.target.address));
+        }
+        while let Some(opened) = opening.join_next().await {
+            connections.push(opened.map_err(std::io::Error::other)??);
+        }
+    }
+    let (fire, fired) = watch::channel(None::<Instant>);
+    let load = Arc::new(load.clone());
+    let mut waiting = JoinSet::new();
+    for connection in connections {
+        let load = load.clone();
+        let mut fired = fired.clone();
+        waiting.spawn(async move {
+            let mut report = Report::default();
+            let since = fired.wait_for(Option::is_some).await.ok().and_then(|since| *since);
+            if let Some(since) = since {
+                load.send(&mut Some(connection), since, &mut report).await;
+            }
+            report
+        });
+    }
+    Ok(Burst { fire, waiting })
+}
+
+impl Burst {
+    /// Sends every request and waits for every answer.
+    pub async fn fire(self) -> Report {
+        let begun = Instant::now();
+        self.fire.send_replace(Some(begun));
+        sum(self.waiting, begun).await
+    }
+}
+
+async fn gather<F>(tasks: impl Iterator<Item = F>, begun: Instant) -> Report
+where
+    F: Future<Output = Report> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    for task in tasks {
+        running.spawn(task);
+    }
+    sum(running, begun).await
+}
+
+async fn sum(mut tasks: JoinSet<Report>, begun: Instant) -> Report {
+    let mut sum = Report::default();
+    while let Some(ended) = tasks.join_next().await {
+        sum.elapsed = begun.elapsed();
+        match ended {
+            Ok(report) => sum.absorb(report),
+            Err(error) => sum.count_broken(&std::io::Error::other(error)),
+        }
+    }
+    sum
+}
