@@ -77,10 +77,7 @@ pub(crate) fn run(is_check: bool) -> Result<()> {
     }
     compare_digests(&root)?;
     println!("guests: sources and binaries agree with guests/guests.lock");
-    // Their own workspace, which the main one's commands do not reach.
-    let manifest = ["--manifest-path", "guests/Cargo.toml"];
-    crate::run::cargo(&[&["fmt", "--all", "--check"][..], &manifest].concat())?;
-    crate::run::cargo(&[&["test", "--quiet", "--locked"][..], &manifest].concat())?;
+    test_sources(&root)?;
     compare_rebuilt(&root)
 }
 
@@ -88,6 +85,16 @@ pub(crate) fn run(is_check: bool) -> Result<()> {
 fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().expect("xtask is a folder of the repository").to_owned()
+}
+
+/// Formatting and tests of the guests' own workspace, which the main one's
+/// commands do not reach. The tests run here, not in a component.
+fn test_sources(root: &Path) -> Result<()> {
+    let manifest = root.join("guests/Cargo.toml").display().to_string();
+    let target = toolchain::target_folder(root).display().to_string();
+    crate::run::cargo(&["fmt", "--all", "--check", "--manifest-path", &manifest])?;
+    let test = ["test", "--quiet", "--locked", "--manifest-path", &manifest];
+    crate::run::cargo(&[&test[..], &["--target-dir", &target]].concat())
 }
 
 fn rebuild(root: &Path) -> Result<()> {

@@ -19,8 +19,8 @@ use crate::output;
 
 /// Largest artifact that is uploaded.
 pub(crate) const ARTIFACT_BYTES_MAX: u64 = 1 << 30;
-/// Most files in an archive.
-const FILES_MAX: usize = 200_000;
+/// Most files, folders and links in an archive; a node unpacks no more.
+const ENTRIES_MAX: usize = 200_000;
 /// The name of the folder's own list of what to leave out.
 const IGNORE_FILE: &str = ".gaplessignore";
 /// What is left out unless the folder's list says otherwise (`!target/`).
@@ -36,7 +36,7 @@ pub(crate) struct Artifact {
     pub(crate) size_bytes: u64,
     /// `sha256:HEX`.
     pub(crate) digest: String,
-    /// Files in it.
+    /// Files in it, without folders and links.
     pub(crate) files: usize,
     /// What could not be packed (sockets, devices), by path.
     pub(crate) left_out: Vec<PathBuf>,
@@ -73,6 +73,7 @@ pub(crate) fn folder(folder: &Path, manifest: &Path) -> Outcome<Artifact> {
         manifest: manifest.to_owned(),
         ignored: ignored(folder)?,
         tar: tar::Builder::new(Hashing { file: scratch, digest: Sha256::new(), size_bytes: 0 }),
+        entries: 0,
         files: 0,
         left_out: Vec::new(),
     };
@@ -126,6 +127,7 @@ struct Packer {
     manifest: PathBuf,
     ignored: Gitignore,
     tar: tar::Builder<Hashing>,
+    entries: usize,
     files: usize,
     left_out: Vec<PathBuf>,
 }
@@ -162,10 +164,10 @@ impl Packer {
     }
 
     fn count(&mut self, path: &Path) -> Outcome {
-        self.files += 1;
-        if self.files > FILES_MAX {
+        self.entries += 1;
+        if self.entries > ENTRIES_MAX {
             let what = format!("{} is too large", self.root.display());
-            let why = format!("it has more than {FILES_MAX} files; at {}", path.display());
+            let why = format!("it has more than {ENTRIES_MAX} files; at {}", path.display());
             return Err(
                 Failure::new(what, why).help(format!("list what to leave out in {IGNORE_FILE}"))
             );
@@ -176,6 +178,7 @@ impl Packer {
     fn file(&mut self, path: &Path, inside: &Path) -> Outcome {
         let failed =
             |error: io::Error| Failure::new(format!("cannot read {}", path.display()), error);
+        self.files += 1;
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         check_size(&self.root, self.tar.get_ref().size_bytes + metadata.len())?;

@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use gapless_types::Span;
 
 use crate::client::Client;
-use crate::commands::{completions, delete, deploy, describe, doctor, get, invoke, logs, top, up};
+use crate::commands::{
+    bench, completions, delete, deploy, describe, doctor, get, invoke, logs, new, top, up,
+};
 use crate::failure::{Failure, Outcome};
 use crate::output::Format;
 
@@ -63,17 +65,14 @@ pub(crate) enum Command {
     Delete(delete::Args),
     /// Watch the platform work
     Top(top::Args),
+    /// See it work: the platform up, three functions deployed, called cold, warm and 500 at once
+    Demo(gapless_lab::demo::Args),
     /// Measure the platform on this machine
-    Bench(gapless_lab::bench::Args),
-    /// Measure the platform
     Bench(bench::Args),
     /// Say what this machine supports, and how to get the rest
     Doctor(doctor::Args),
     /// Print completions for a shell
     Completions(completions::Args),
-    /// Serve the test program that benches and tests use.
-    #[command(hide = true)]
-    Probe,
     /// Serve HTTP on $PORT or $GAPLESS_SOCKET: the program that the benches deploy
     #[command(hide = true)]
     Probe,

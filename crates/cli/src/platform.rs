@@ -22,7 +22,7 @@ use std::time::Duration;
 use gapless_control::{Capacity, Control, ControlConfig, ControlParts};
 use gapless_gateway::{Gateway, GatewayConfig};
 use gapless_node::{ArtifactPath, LogStore, Node, NodeConfig};
-use gapless_proto::{ControlLink, GatewayLink, NodeLink, NodeListener};
+use gapless_proto::{ControlLink, Demand, GatewayLink, NodeLink, NodeListener};
 use gapless_rt::{Clock, Shutdown};
 use gapless_sandbox::Driver;
 use gapless_sandbox_fake::FakeDriver;
@@ -30,7 +30,7 @@ use gapless_sandbox_linux::{LinuxConfig, LinuxDriver};
 use gapless_sandbox_wasm::{WasmConfig, WasmDriver};
 use gapless_store_embedded::{ARTIFACT_BYTES_MAX, ArtifactStore, EmbeddedStore};
 use gapless_telemetry::Metrics;
-use gapless_types::{Bytes, CpuMillis, NodeId};
+use gapless_types::{Bytes, CpuMillis, InstanceId, NodeId, RevisionName};
 use tokio::net::TcpListener;
 
 use crate::failure::{Failure, Outcome};
@@ -38,6 +38,8 @@ use crate::port_holder;
 
 /// The node that is this machine.
 const LOCAL_NODE: &str = "local";
+/// The node's folder for unpacked code and sockets, in the data folder.
+const RUN_DIR: &str = "run";
 /// How much more processor share than it has this machine gives away: an idle
 /// instance uses none, and busy ones share what there is.
 const CPU_OVERCOMMIT: usize = 10;
@@ -52,6 +54,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(12);
 /// together may take until they are given up.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long closing files may take. What is left over then, the next start clears.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -75,8 +79,10 @@ pub(crate) struct Platform {
     shutdown: Shutdown,
     nodes: Vec<Arc<Node>>,
     logs: Arc<LogStore>,
-    /// Nodes and gateway know control by weak references only.
-    _control: Arc<Control>,
+    /// The only owner: nodes and gateway hold weak references.
+    control: Arc<Control>,
+    /// What is of no use to the next run.
+    run_dir: PathBuf,
 }
 
 impl fmt::Debug for Platform {
@@ -96,6 +102,7 @@ impl Platform {
         let gateway =
             Gateway::new(GatewayConfig::default(), clock, Arc::clone(&metrics), shutdown.clone());
         let as_link: Arc<dyn GatewayLink> = gateway.clone();
+        let run_dir = options.data_dir.join(RUN_DIR);
         let config = ControlConfig {
             gateway: gateway_address,
             api: api_address,
@@ -106,8 +113,7 @@ impl Platform {
         let parts = gapless_rt::spawn_blocking(move || opening.open(config, &as_link));
         let Opened { control, nodes, logs } =
             parts.await.map_err(|error| Failure::new("cannot start", error))??;
-        let as_control: Arc<dyn ControlLink> = control.clone();
-        gateway.connect(as_control);
+        gateway.connect(Arc::new(ToControl(Arc::downgrade(&control))));
         let listener: Arc<dyn NodeListener> = control.clone();
         for (node, capacity) in &nodes {
             node.connect(&listener);
@@ -124,7 +130,8 @@ impl Platform {
             shutdown,
             nodes: nodes.into_iter().map(|(node, _)| node).collect(),
             logs,
-            _control: control,
+            control,
+            run_dir,
         })
     }
 
@@ -138,8 +145,47 @@ impl Platform {
         if stopped.is_err() {
             tracing::warn!("some instances did not stop in time and are killed");
         }
-        let logs = self.logs;
-        let _ = gapless_rt::spawn_blocking(move || logs.flush()).await;
+        let close = move || {
+            self.logs.flush();
+            // The store's file is closed with its last owner, so that the next
+            // start need not repair it.
+            drop((self.nodes, self.control));
+            let removed = std::fs::remove_dir_all(&self.run_dir);
+            if let Err(error) = removed {
+                tracing::debug!(%error, folder = %self.run_dir.display(), "left for the next start");
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_WITHIN, gapless_rt::spawn_blocking(close)).await;
+    }
+}
+
+/// The gateway's way to control. Weak, so that the gateway, whose queues refer
+/// back to it, does not keep the store open.
+struct ToControl(Weak<Control>);
+
+impl ToControl {
+    fn tell(&self, call: impl FnOnce(&Control)) {
+        if let Some(control) = self.0.upgrade() {
+            call(&control);
+        }
+    }
+}
+
+impl ControlLink for ToControl {
+    fn demand(&self, revision: &RevisionName, demand: Demand) {
+        self.tell(|control| control.demand(revision, demand));
+    }
+
+    fn idle(&self, revision: &RevisionName, instance: InstanceId) {
+        self.tell(|control| control.idle(revision, instance));
+    }
+
+    fn released(&self, revision: &RevisionName, instance: InstanceId) {
+        self.tell(|control| control.released(revision, instance));
+    }
+
+    fn broken(&self, revision: &RevisionName, instance: InstanceId, why: &str) {
+        self.tell(|control| control.broken(revision, instance, why));
     }
 }
 
@@ -174,13 +220,13 @@ impl Opening {
             .map_err(|error| failed(&error))?;
         let wasm: Arc<dyn Driver> = WasmDriver::new(WasmConfig::new(data_dir.join("wasm")))
             .map_err(|error| failed(&error))?;
-        let linux: Arc<dyn Driver> = LinuxDriver::new(LinuxConfig::new(data_dir.join("run")))
+        let linux: Arc<dyn Driver> = LinuxDriver::new(LinuxConfig::new(data_dir.join(RUN_DIR)))
             .map_err(|error| failed(&error))?;
         let parts = ControlParts {
             store,
             artifacts: Arc::clone(&artifacts),
             logs: logs.clone(),
-            gateway: Weak::clone(&Arc::downgrade(gateway)),
+            gateway: Arc::downgrade(gateway),
             clock: self.clock,
             metrics: Arc::clone(&self.metrics),
             shutdown: self.shutdown.clone(),

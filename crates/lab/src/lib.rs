@@ -7,9 +7,11 @@
 //! |---|---|
 //! | the load generator | [`load`] |
 //! | `gapless bench` | [`bench`] |
+//! | `gapless demo` | [`demo`] |
 //! | the platform as a child process | [`platform`] |
 
 pub mod bench;
+pub mod demo;
 mod interrupt;
 pub mod load;
 mod platform;

@@ -106,14 +106,21 @@ fn read_ipv6(hex: &str) -> Option<IpAddr> {
     Some(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4))
 }
 
+/// Whether a process of the group lives; the dead that nobody has reaped do not.
+pub(crate) fn has_living(group: Pid) -> bool {
+    processes_of(group).next().is_some()
+}
+
+/// The living processes of a group.
 fn processes_of(group: Pid) -> impl Iterator<Item = u32> {
     let group = group.as_raw_nonzero().get();
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(move |entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
         // Behind the name, which may contain anything: state, parent, group.
-        let fields = stat.rsplit_once(") ")?.1;
-        (fields.split(' ').nth(2)?.parse() == Ok(group)).then_some(pid)
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let is_alive = !matches!(fields.next()?, "Z" | "X");
+        (is_alive && fields.nth(1)?.parse() == Ok(group)).then_some(pid)
     })
 }
 

@@ -28,6 +28,7 @@ use rustix::process::{
 use tokio::sync::{oneshot, watch};
 
 use crate::diagnose::{Evidence, Exit, GivenUp, died, exited_early, gave_up};
+use crate::examine::has_living;
 use crate::launch::Launch;
 use crate::logs::Lines;
 use crate::orders::Live;
@@ -38,8 +39,9 @@ const LOOK_MIN: Duration = Duration::from_micros(100);
 const LOOK_MAX: Duration = Duration::from_millis(1);
 /// The pause grows with the time passed, by this part of it.
 const LOOK_PART: u32 = 16;
-/// Pause between two looks at a group that is dying.
-const EMPTY_LOOK: Duration = Duration::from_millis(1);
+/// Pause before the first look at a group that is dying, and between further ones.
+const EMPTY_LOOK_FIRST: Duration = Duration::from_millis(1);
+const EMPTY_LOOK: Duration = Duration::from_millis(10);
 /// The pause after a look that found another program on the port.
 const LOST_PORT_LOOK: Duration = Duration::from_millis(20);
 /// How long a killed group may take to be gone before it is left to the kernel.
@@ -78,6 +80,7 @@ pub(crate) enum Stage {
     },
     Emptying {
         since: Instant,
+        look_at: Instant,
         exit: Exit,
         outcome: Outcome,
     },
@@ -214,7 +217,7 @@ impl Process {
             ),
             Stage::Live(_) => None,
             Stage::Ending { kill_at, .. } => *kill_at,
-            Stage::Emptying { .. } => Some(Instant::now() + EMPTY_LOOK),
+            Stage::Emptying { look_at, .. } => Some(*look_at),
         }
     }
 
@@ -252,10 +255,11 @@ impl Process {
         };
         self.read_last(buffer);
         let since = Instant::now();
-        let before = std::mem::replace(
-            &mut self.stage,
-            Stage::Emptying { since, exit, outcome: Outcome::Wanted },
-        );
+        let emptying = |outcome| {
+            let look_at = since + EMPTY_LOOK_FIRST;
+            Stage::Emptying { since, look_at, exit, outcome }
+        };
+        let before = std::mem::replace(&mut self.stage, emptying(Outcome::Wanted));
         let outcome = match before {
             Stage::Starting(starting) => {
                 let given_up = starting.has_lost_port.then_some(GivenUp::LostPort);
@@ -264,17 +268,22 @@ impl Process {
             Stage::Live(died) => Outcome::Died(died),
             Stage::Ending { outcome, .. } | Stage::Emptying { outcome, .. } => outcome,
         };
-        self.stage = Stage::Emptying { since, exit, outcome };
+        self.stage = emptying(outcome);
     }
 
     /// Whether nobody of its group is left, or nobody is waited for any longer.
-    pub(crate) fn is_empty(&self) -> bool {
-        match &self.stage {
-            Stage::Emptying { since, .. } => {
-                test_kill_process_group(self.pid).is_err() || since.elapsed() >= EMPTYING_MAX
-            }
-            _ => false,
+    pub(crate) fn is_empty(&mut self) -> bool {
+        let Stage::Emptying { since, look_at, .. } = &mut self.stage else { return false };
+        let now = Instant::now();
+        if test_kill_process_group(self.pid).is_err() || now - *since >= EMPTYING_MAX {
+            return true;
         }
+        if now < *look_at {
+            return false;
+        }
+        *look_at = now + EMPTY_LOOK;
+        // The dead are init's to reap, which some do late or never.
+        !has_living(self.pid)
     }
 
     /// Reads its last words.

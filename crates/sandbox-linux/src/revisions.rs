@@ -69,15 +69,23 @@ impl Revisions {
             entry.users.insert(name.clone());
             entry.folder.clone()
         };
-        let unpacked = cell.get_or_try_init(|| async {
-            let (run_dir, bounds) = (self.run_dir.clone(), self.bounds);
-            let artifact = artifact.clone();
-            let unpacking =
-                gapless_rt::spawn_blocking(move || unpack_new(&run_dir, &artifact, bounds));
-            unpacking.await.map_err(|error| UnpackError::Failed(error.to_string()))?
+        if let Some(folder) = cell.get() {
+            return Ok(Some(folder.clone()));
+        }
+        // On a task of its own: a start that is dropped meanwhile leaves the folder to
+        // the next one, instead of the work to be done again.
+        let (run_dir, bounds, artifact) = (self.run_dir.clone(), self.bounds, artifact.clone());
+        let unpacking = gapless_rt::spawn(async move {
+            let unpacking = || async {
+                let work = move || unpack_new(&run_dir, &artifact, bounds);
+                let done = gapless_rt::spawn_blocking(work).await;
+                done.map_err(|error| UnpackError::Failed(error.to_string()))?
+            };
+            cell.get_or_try_init(unpacking).await.cloned()
         });
-        match unpacked.await {
-            Ok(folder) => Ok(Some(folder.clone())),
+        let unpacked = unpacking.await;
+        match unpacked.unwrap_or_else(|error| Err(UnpackError::Failed(error.to_string()))) {
+            Ok(folder) => Ok(Some(folder)),
             Err(error) => {
                 self.forget(name);
                 Err(explain(error))

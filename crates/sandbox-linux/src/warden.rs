@@ -316,7 +316,7 @@ impl Warden {
 
     /// Removes what is left of an instance whose group is gone, and tells whoever waits.
     fn finish_if_empty(&mut self, key: u64) {
-        if !self.processes.get(&key).is_some_and(Process::is_empty) {
+        if !self.processes.get_mut(&key).is_some_and(Process::is_empty) {
             return;
         }
         self.unsettled.remove(&key);

@@ -51,7 +51,7 @@ impl BodyReader {
     }
 
     /// Waits for the next piece; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, BodyError> {
+    pub fn piece(&mut self) -> Result<Option<Vec<u8>>, BodyError> {
         // A read may return nothing before the end: then it is tried again.
         loop {
             match self.stream.blocking_read(PIECE_BYTES as u64) {
@@ -68,7 +68,7 @@ impl BodyReader {
     /// Reads all of it, up to `bytes_max`.
     pub fn read_all(mut self, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
         let mut all = Vec::new();
-        while let Some(piece) = self.next()? {
+        while let Some(piece) = self.piece()? {
             if all.len() + piece.len() > bytes_max {
                 return Err(BodyError::TooLong { bytes_max });
             }

@@ -18,7 +18,7 @@ pub fn fetch(target: &str, answer: Answer) {
     let content_type = content_type.as_deref().unwrap_or("application/octet-stream");
     let mut body = BodyReader::of_response(response);
     let mut writer = answer.start(status, content_type, None);
-    while let Ok(piece) = body.next() {
+    while let Ok(piece) = body.piece() {
         let Some(piece) = piece else { return writer.finish() };
         if writer.write(&piece).is_err() {
             return;

@@ -75,7 +75,7 @@ fn echo(request: Request, answer: Answer) {
     let mut writer = answer.start(200, content_type, length);
     let mut body = request.into_body();
     // Either end may break off; then so does the answer, and its reader sees that.
-    while let Ok(piece) = body.next() {
+    while let Ok(piece) = body.piece() {
         let Some(piece) = piece else { return writer.finish() };
         if writer.write(&piece).is_err() {
             return;

@@ -38,6 +38,12 @@ pub(super) fn all() -> Vec<Toolchain> {
     rustup.into_iter().chain(debian).collect()
 }
 
+/// Where the guests are built: a folder of their own in the caller's target folder.
+pub(super) fn target_folder(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    root.join(target).join("guests")
+}
+
 impl Toolchain {
     /// Looks at `rustc`; `None` when it cannot build components.
     fn find(rustc: &Path, cargo: &Path) -> Option<Toolchain> {
@@ -68,9 +74,7 @@ impl Toolchain {
 
     /// Builds the packages of `guests/` that are named; their components, in that order.
     pub(super) fn build(&self, root: &Path, names: &[&str]) -> Result<Vec<Vec<u8>>> {
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-        let target = root.join(target).join("guests");
+        let target = target_folder(root);
         let mut command = Command::new(&self.cargo);
         command.current_dir(root.join("guests"));
         command.args(["build", "--release", "--locked", "--target", TARGET]);

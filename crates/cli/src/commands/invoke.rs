@@ -5,7 +5,7 @@
 //! name of its URL, so its path is what was asked for. A refusal by the platform
 //! is told by its reason, an answer of the function by its status.
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -187,6 +187,7 @@ fn head(response: &Response<Incoming>) -> String {
 
 async fn print(mut body: Incoming) -> Outcome {
     let mut out = std::io::stdout().lock();
+    let mut ends_line = true;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             Failure::new("the answer broke off", error)
@@ -195,7 +196,12 @@ async fn print(mut body: Incoming) -> Outcome {
         if let Some(data) = frame.data_ref() {
             out.write_all(data)?;
             out.flush()?;
+            ends_line = data.last().map_or(ends_line, |byte| *byte == b'\n');
         }
+    }
+    if !ends_line && out.is_terminal() {
+        // Not part of the answer: so that the prompt stands on a line of its own.
+        eprintln!();
     }
     Ok(())
 }

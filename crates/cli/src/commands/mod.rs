@@ -1,7 +1,6 @@
 //! The commands, one file each: its flags and what it does.
 
 pub(crate) mod bench;
-pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod deploy;
@@ -40,9 +39,8 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Delete(mut args) => talk!(delete, args),
         Command::Top(mut args) => talk!(top, args),
         Command::Bench(args) => return bench::run(args),
+        Command::Demo(args) => return bench::demo(args),
         Command::Probe => probe::run()?,
-        Command::Bench(args) => return bench::run(args),
-        Command::Probe => return bench::probe(),
         Command::Doctor(args) => doctor::run(&args)?,
         Command::Completions(args) => completions::run(&args)?,
     }

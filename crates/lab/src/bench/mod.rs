@@ -20,7 +20,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::json;
 
-pub(crate) use table::{median, number};
+pub(crate) use peers::find;
 
 use crate::interrupt::or_interrupted;
 use table::Findings;

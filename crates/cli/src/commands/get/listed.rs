@@ -123,14 +123,14 @@ impl Listed for Node {
     const SINGULAR: &'static str = "node";
     const IS_NAMESPACED: bool = false;
     const COLUMNS: &'static [&'static str] =
-        &["NAME", "READY", "INSTANCES", "CPU", "MEMORY", "AGE", "SANDBOXES"];
+        &["NAME", "READY", "INSTANCES", "CPU", "MEMORY", "SANDBOXES"];
     const NARROW: usize = 6;
 
     fn key(&self) -> (&str, &str) {
         ("", &self.metadata.name)
     }
 
-    fn cells(&self, now: Timestamp) -> Vec<String> {
+    fn cells(&self, _now: Timestamp) -> Vec<String> {
         let status = &self.status;
         let memory = |count| output::bytes(count).replace(' ', "");
         vec![
@@ -139,7 +139,6 @@ impl Listed for Node {
             status.instances.to_string(),
             format!("{}m/{}m", status.cpu_millis_reserved, status.cpu_millis),
             format!("{}/{}", memory(status.memory_bytes_reserved), memory(status.memory_bytes)),
-            age(&self.metadata.creation_timestamp, now),
             status.sandboxes.join(","),
         ]
     }
