@@ -38,7 +38,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "capability",
-        crates: &["rt", "net", "telemetry", "client"],
+        crates: &["rt", "net", "telemetry"],
         is_joined: true,
         is_pure: false,
     },

@@ -66,9 +66,9 @@ pub(crate) enum Command {
     /// Watch the platform work
     Top(top::Args),
     /// See it work: the platform up, three functions deployed, called cold, warm and 500 at once
-    Demo(gapless_lab::demo::Args),
+    Demo(bench::DemoArgs),
     /// Measure the platform on this machine
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Say what this machine supports, and how to get the rest
     Doctor(doctor::Args),
     /// Print completions for a shell

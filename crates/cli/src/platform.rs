@@ -208,12 +208,13 @@ impl Opening {
     /// Opens everything on disk. Blocks while the disk works.
     fn open(self, config: ControlConfig, gateway: &Arc<dyn GatewayLink>) -> Outcome<Opened> {
         let data_dir = &self.options.data_dir;
+        let what = "cannot start the platform";
+        // A store's error says what to do itself.
+        let store = EmbeddedStore::open(data_dir).map_err(|error| Failure::new(what, error))?;
         let failed = |error: &dyn fmt::Display| {
-            Failure::new("cannot start the platform", error).help(
-                "give `gapless up` a folder you may write to, used by no other: --data-dir DIR",
-            )
+            Failure::new(what, error)
+                .help("give `gapless up` a folder you may write to: --data-dir DIR")
         };
-        let store = EmbeddedStore::open(data_dir).map_err(|error| failed(&error))?;
         let artifacts = ArtifactStore::open(data_dir, ARTIFACT_BYTES_MAX)
             .map_err(|error| failed(&with_source(&error)))?;
         let logs = LogStore::open(&data_dir.join("logs"), Arc::clone(&self.metrics))

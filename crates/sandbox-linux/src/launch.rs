@@ -51,8 +51,6 @@ pub(crate) struct Launch {
     pub(crate) logs: Arc<dyn LogSink>,
     /// When the start began.
     pub(crate) begun: Instant,
-    /// Since when its program's file is busy.
-    pub(crate) busy_since: Option<Instant>,
 }
 
 impl fmt::Debug for Launch {
@@ -108,7 +106,6 @@ impl Launch {
             memory_bytes_max: spec.resources.memory.0,
             logs: task.logs.clone(),
             begun,
-            busy_since: None,
         })
     }
 }

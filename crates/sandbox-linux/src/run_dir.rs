@@ -18,11 +18,16 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 /// Longest path of a Unix socket (`sun_path`, less its NUL).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// How often and how far apart a lock that is held is tried.
+const LOCK_TRIES_MAX: u32 = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The folder, locked.
 #[derive(Debug)]
@@ -41,14 +46,7 @@ impl RunDir {
         let root = root.canonicalize()?;
         let lock = File::create(root.join("lock"))
             .map_err(|error| within("write to the run folder", &root, error))?;
-        lock.try_lock().map_err(|_| {
-            let message = format!(
-                "the run folder {} is in use by another gapless process; \
-                 stop that one or choose another data folder",
-                root.display()
-            );
-            io::Error::new(io::ErrorKind::ResourceBusy, message)
-        })?;
+        take_lock(&lock, &root)?;
         let trash = Arc::new(Trash::open(root.join("trash"))?);
         for name in ["revisions", "instances", "sockets"] {
             let folder = root.join(name);
@@ -102,6 +100,23 @@ impl RunDir {
 pub(crate) fn key_of_socket(file_name: &[u8]) -> Option<u64> {
     let hex = std::str::from_utf8(file_name.strip_suffix(b".sock")?).ok()?;
     u64::from_str_radix(hex, 16).ok()
+}
+
+/// Locks for as long as the file is open. A process that is between fork and exec
+/// when a lock is let go holds a copy of it for a moment, so this tries for a while.
+fn take_lock(lock: &File, root: &Path) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES_MAX {
+        if lock.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    let message = format!(
+        "the run folder {} is in use by another gapless process; \
+         stop that one or choose another data folder",
+        root.display()
+    );
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
 }
 
 /// Makes a folder nobody else may enter, with its parents.

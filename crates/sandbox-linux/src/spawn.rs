@@ -20,6 +20,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -200,6 +201,20 @@ impl Spawner {
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("clone returned 0"))?;
         Ok(Spawned { pid, pidfd })
+    }
+}
+
+/// Whether anybody has the file open for writing. A read lease is given only when
+/// nobody has; where the file system has no leases, the answer is no.
+pub(crate) fn is_open_for_writing(file: &File) -> bool {
+    // SAFETY: plain system calls on an open descriptor.
+    unsafe {
+        let given = libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) == 0;
+        let is_refused = !given && *libc::__errno_location() == libc::EAGAIN;
+        if given {
+            libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK);
+        }
+        is_refused
     }
 }
 

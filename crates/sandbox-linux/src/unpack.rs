@@ -11,8 +11,15 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tar::{Archive, Entry, EntryType};
+
+use crate::spawn::is_open_for_writing;
+
+/// How long unpacked programs may stay open for writing before that is left to show.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+const SETTLE_LOOK: Duration = Duration::from_millis(1);
 
 /// Bounds of what an archive may become.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +51,7 @@ pub(crate) fn unpack(archive: &Path, target: &Path, bounds: Bounds) -> Result<()
         entries: 0,
         links: BTreeMap::new(),
         folders: Vec::new(),
+        programs: Vec::new(),
     };
     unpacking.make_folder(target)?;
     let mut archive = Archive::new(io::BufReader::with_capacity(64 << 10, file));
@@ -51,6 +59,7 @@ pub(crate) fn unpack(archive: &Path, target: &Path, bounds: Bounds) -> Result<()
         unpacking.take(&mut entry.map_err(damaged)?)?;
     }
     unpacking.make_links()?;
+    unpacking.settle()?;
     // Last, because a folder without write permission takes no files.
     for folder in unpacking.folders.iter().rev() {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o555))
@@ -76,6 +85,8 @@ struct Unpacking<'a> {
     links: BTreeMap<PathBuf, PathBuf>,
     /// Made, parents first.
     folders: Vec<PathBuf>,
+    /// Files that may be executed.
+    programs: Vec<PathBuf>,
 }
 
 impl Unpacking<'_> {
@@ -163,6 +174,9 @@ impl Unpacking<'_> {
             return Err(Bad(format!("ends in the middle of {:?}", self.name_of(path))));
         }
         self.bytes += copied;
+        if mode & 0o111 != 0 {
+            self.programs.push(path.to_owned());
+        }
         Ok(())
     }
 
@@ -186,6 +200,20 @@ impl Unpacking<'_> {
                     self.name_of(path),
                     to.display()
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody has a program open for writing, because until then it
+    /// cannot be executed. We have closed it, but a process that was between fork and
+    /// exec meanwhile holds a copy of the descriptor until its exec.
+    fn settle(&self) -> Result<(), UnpackError> {
+        let deadline = Instant::now() + SETTLE_MAX;
+        for path in &self.programs {
+            let file = fs::File::open(path).map_err(|error| failed(path, error))?;
+            while is_open_for_writing(&file) && Instant::now() < deadline {
+                std::thread::sleep(SETTLE_LOOK);
             }
         }
         Ok(())

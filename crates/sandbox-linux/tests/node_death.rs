@@ -45,7 +45,7 @@ async fn a_killed_node_leaves_no_process_and_the_next_one_no_file() {
     let root = tempfile::tempdir().unwrap();
     let run_dir = root.path().join("run");
     let mut node = start_node(&run_dir).await;
-    assert_eq!(processes(&run_dir).len(), 4, "two shells and two probes");
+    wait_until("two shells and two probes run", || processes(&run_dir).len() == 4).await;
     node.kill().unwrap();
     node.wait().unwrap();
     wait_until("every process is gone", || processes(&run_dir).is_empty()).await;

@@ -188,7 +188,7 @@ async fn what_a_program_started_goes_with_it() {
         let setup = setup(&["sh", "-c", script]);
         let run_dir = setup.root.path().join("run");
         let started = setup.start().await;
-        assert_eq!(support::processes(&run_dir).len(), 2, "{script}");
+        wait_until("both run", || support::processes(&run_dir).len() == 2).await;
         started.sandbox.stop(GRACE).await;
         setup.fixture.assert_nothing_left_now();
 

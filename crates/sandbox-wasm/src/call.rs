@@ -44,8 +44,8 @@ pub(crate) async fn call(seat: Arc<Seat>, mut request: Request) -> Result<Respon
 
 /// A guest has to learn an authority; HTTP/1.0 requests may come without.
 fn name_host(request: &mut Request) {
-    let is_named = request.uri().authority().is_some()
-        || request.headers().contains_key(http::header::HOST);
+    let is_named =
+        request.uri().authority().is_some() || request.headers().contains_key(http::header::HOST);
     if !is_named {
         let unknown = http::HeaderValue::from_static("localhost");
         request.headers_mut().insert(http::header::HOST, unknown);

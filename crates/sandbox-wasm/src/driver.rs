@@ -262,7 +262,10 @@ impl Shared {
         self.map_where_fit(&code).await?.map_err(|error| StartFailure {
             fault: Fault::Platform,
             kind: "CacheUnusable",
-            message: format!("compiled code cannot be mapped from {}: {error:#}", code.path.display()),
+            message: format!(
+                "compiled code cannot be mapped from {}: {error:#}",
+                code.path.display()
+            ),
         })
     }
 

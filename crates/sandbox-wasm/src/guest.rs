@@ -124,8 +124,7 @@ async fn run_p2(
     let out = view
         .new_response_outparam_from_callback(move |set| *slot.lock() = Some(set))
         .map_err(GuestFailure::NotInstantiated)?;
-    let called =
-        proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await;
+    let called = proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await;
     called.map_err(|error| died(store, error))
 }
 

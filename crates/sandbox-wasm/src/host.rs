@@ -37,7 +37,11 @@ pub(crate) struct Host {
 
 impl Host {
     /// A store with nothing in it.
-    pub(crate) fn store(flavor: &Flavor, terms: &Arc<Terms>, stores: &Arc<AtomicUsize>) -> Store<Host> {
+    pub(crate) fn store(
+        flavor: &Flavor,
+        terms: &Arc<Terms>,
+        stores: &Arc<AtomicUsize>,
+    ) -> Store<Host> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let host = Host {
@@ -104,11 +108,7 @@ impl WasiView for Host {
 
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.outbound,
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

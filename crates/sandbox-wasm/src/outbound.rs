@@ -6,9 +6,7 @@ use gapless_proto::StartFailure;
 use gapless_sandbox::LogStream;
 use gapless_types::Fault;
 use http_body_util::BodyExt;
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request,
-};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 use crate::terms::Terms;
 

@@ -88,9 +88,10 @@ impl Modules {
 
     /// The least recently used that only this set holds.
     fn least_recent(&self, except: &Digest) -> Option<Digest> {
-        let unused = self.by_digest.iter().filter(|(digest, entry)| {
-            *digest != except && Arc::strong_count(&entry.module) == 1
-        });
+        let unused = self
+            .by_digest
+            .iter()
+            .filter(|(digest, entry)| *digest != except && Arc::strong_count(&entry.module) == 1);
         unused.min_by_key(|(_, entry)| entry.last_use).map(|(digest, _)| *digest)
     }
 }

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gapless_proto::{
-    CallError, Endpoint, LocalCall, LocalService, Request, StartFailure,
-};
+use gapless_proto::{CallError, Endpoint, LocalCall, LocalService, Request, StartFailure};
 use gapless_sandbox::{LogStream, Sandbox};
 use gapless_types::Reason;
 use parking_lot::Mutex;

@@ -63,8 +63,11 @@ pub(crate) fn not_compiled(error: &wasmtime::Error) -> StartFailure {
 pub(crate) fn imports(component: &Component, flavor: &Flavor) -> Result<(), StartFailure> {
     let ty = component.component_type();
     let is_provided = |name: &str| PROVIDED.iter().any(|prefix| name.starts_with(prefix));
-    let missing: Vec<&str> =
-        ty.imports(&flavor.engine).map(|(name, _)| name).filter(|name| !is_provided(name)).collect();
+    let missing: Vec<&str> = ty
+        .imports(&flavor.engine)
+        .map(|(name, _)| name)
+        .filter(|name| !is_provided(name))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -190,7 +190,8 @@ async fn a_client_that_does_not_read_does_not_keep_the_guest() {
             }
         }
     };
-    let end: Option<Result<Frame<_>, _>> = tokio::time::timeout(PATIENCE, end).await.expect("an end");
+    let end: Option<Result<Frame<_>, _>> =
+        tokio::time::timeout(PATIENCE, end).await.expect("an end");
     let error = end.expect("not a clean end").expect_err("an error");
     assert!(error.to_string().contains("within 0.1 s"), "{error}");
 }

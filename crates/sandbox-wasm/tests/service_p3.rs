@@ -19,7 +19,8 @@ async fn a_service_answers_and_comes_to_its_end() {
         spec.reuse = reuse;
         let prepare = prepare_task(spec, &wasm);
         driver.prepare(prepare.clone()).await.expect("prepares");
-        let task = StartTask { instance: gapless_types::InstanceId(1), prepare, logs: Lines::new() };
+        let task =
+            StartTask { instance: gapless_types::InstanceId(1), prepare, logs: Lines::new() };
         let started = driver.start(task).await.expect("starts");
         let Endpoint::Local(service) = started.sandbox.endpoint() else { panic!("local") };
         for _ in 0..10 {

@@ -216,9 +216,8 @@ fn refusal(
     args: &Args,
 ) -> Failure {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let message = ["message", "error"].iter().find_map(|field| json[*field].as_str());
     let text = String::from_utf8_lossy(body);
-    let message = message.unwrap_or(text.trim());
+    let message = json["error"]["message"].as_str().unwrap_or(text.trim());
     let name = &args.name;
     let help = match reason {
         "no-such-function" => "`gapless get functions -A` lists what there is".to_owned(),

@@ -38,7 +38,7 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Logs(mut args) => talk!(logs, args),
         Command::Delete(mut args) => talk!(delete, args),
         Command::Top(mut args) => talk!(top, args),
-        Command::Bench(args) => return bench::run(args),
+        Command::Bench(args) => return bench::bench(args),
         Command::Demo(args) => return bench::demo(args),
         Command::Probe => probe::run()?,
         Command::Doctor(args) => doctor::run(&args)?,

@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// Say it as JSON, one object a line
     #[arg(long)]
     log_json: bool,
+    /// End when the program that started this one ends, however that comes about
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
 }
 
 /// The data folder unless somebody says otherwise: `gapless` among the user's data.
@@ -75,6 +78,10 @@ pub(crate) fn default_data_dir() -> Outcome<PathBuf> {
 pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(default_data_dir, Ok)?;
     start_logging(&args)?;
+    if args.end_with_parent {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+            .map_err(|error| Failure::new("cannot tie this program to its parent", error))?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -260,7 +260,7 @@ async fn echo(request: Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().to_string();
     let body = request.into_body().collect().await.unwrap().to_bytes();
     if path == "/refuse" {
-        let text = r#"{"reason":"queue-full","message":"1000 requests wait already"}"#;
+        let text = r#"{"error":{"reason":"queue-full","message":"1000 requests wait already"}}"#;
         let response = Response::builder().status(429).header("x-gapless-reason", "queue-full");
         return response.header("retry-after", "2").body(Full::from(text)).unwrap();
     }

@@ -1,7 +1,7 @@
 //! What the platform is compared with: `wasmtime serve`, nginx as a reverse
 //! proxy, and the program itself without anything in front of it.
 //!
-//! Each is a child process on a free loopback port, killed when dropped. One
+//! Each is a child process on a free loopback port, stopped when dropped. One
 //! that is not installed is skipped, and the note says how to get it.
 
 use std::ffi::OsStr;
@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
+
+use crate::child::ChildProcess;
 
 /// How long a peer may take until it listens.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
@@ -32,7 +34,8 @@ pub(super) struct Args {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
-    _child: Child,
+    /// Before the folder, so that it is gone when the folder goes.
+    _child: ChildProcess,
     _folder: Option<TempDir>,
 }
 
@@ -95,11 +98,11 @@ pub(super) async fn probe() -> Result<Peer> {
 /// Starts a peer and waits until it listens.
 async fn start(mut command: Command, address: SocketAddr, folder: Option<TempDir>) -> Result<Peer> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = ChildProcess::start(&mut command)?;
     let until = Instant::now() + LISTENS_WITHIN;
     while TcpStream::connect(address).await.is_err() {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.ended()? {
             bail!("{name} ended with {status} before it listened");
         }
         if Instant::now() > until {

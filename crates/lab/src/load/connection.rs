@@ -33,6 +33,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// Its body.
     pub body: &'a [u8],
+    /// Its `content-type` field, or nothing.
+    pub content_type: &'a str,
     /// Its `server-timing` field, or nothing.
     pub server_timing: &'a str,
     /// Its `x-gapless-start` field, or nothing: `cold` or `warm`.
@@ -59,6 +61,7 @@ struct Head {
     content_length: Option<usize>,
     is_chunked: bool,
     is_last: bool,
+    content_type: Range<usize>,
     server_timing: Range<usize>,
     start: Range<usize>,
     instance: Range<usize>,
@@ -117,6 +120,7 @@ impl Connection {
         Ok(Answer {
             status: head.status,
             body: if is_chunked { &self.unchunked } else { &self.buffer[body] },
+            content_type: text(head.content_type),
             server_timing: text(head.server_timing),
             start: text(head.start),
             instance: text(head.instance),
@@ -216,6 +220,8 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<Head>> {
             head.is_chunked = field.value.eq_ignore_ascii_case(b"chunked");
         } else if is("connection") {
             head.is_last = field.value.eq_ignore_ascii_case(b"close");
+        } else if is("content-type") {
+            head.content_type = range;
         } else if is("server-timing") {
             head.server_timing = range;
         } else if is("x-gapless-start") {

@@ -13,6 +13,8 @@ const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
 const DIGITS: u8 = 3;
 /// Instances remembered by name.
 const INSTANCES_MAX: usize = 100_000;
+/// Different statuses told apart; the others count as right or wrong only.
+const STATUSES_MAX: usize = 64;
 /// Different complaints remembered.
 const COMPLAINTS_MAX: usize = 8;
 
@@ -78,7 +80,9 @@ impl Report {
         answer: &Answer<'_>,
         verdict: Result<(), String>,
     ) {
-        record(self.by_status.entry(answer.status).or_insert_with(histogram), latency);
+        if self.by_status.len() < STATUSES_MAX || self.by_status.contains_key(&answer.status) {
+            record(self.by_status.entry(answer.status).or_insert_with(histogram), latency);
+        }
         match verdict {
             Ok(()) => {
                 self.right += 1;
@@ -116,8 +120,8 @@ impl Report {
         }
     }
 
-    /// Takes in another connection's report.
-    pub(super) fn absorb(&mut self, other: Report) {
+    /// Takes in the report of another load.
+    pub(crate) fn absorb(&mut self, other: Report) {
         self.latency += other.latency;
         self.queued += other.queued;
         for (status, latency) in other.by_status {
@@ -131,6 +135,7 @@ impl Report {
             self.complaints.pop_last();
         }
         self.instances.extend(other.instances);
+        self.elapsed += other.elapsed;
     }
 
     /// Requests that did not end with a right answer.

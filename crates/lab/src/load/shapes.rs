@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -46,18 +47,21 @@ impl Load {
     }
 
     /// Sends one request and counts its outcome; latency counts from `since`.
-    async fn send(&self, connection: &mut Option<Connection>, since: Instant, report: &mut Report) {
+    async fn send(&self, connection: &mut Option<Connection>, since: Instant, tally: &Tally) {
         let outcome = tokio::time::timeout(ANSWER_WITHIN, async {
             if connection.is_none() {
                 *connection = Some(Connection::open(self.target.address).await?);
             }
             let open = connection.as_mut().ok_or(std::io::ErrorKind::NotConnected)?;
             let answer = open.call(&self.target.request).await?;
-            let latency = since.elapsed();
-            report.count(latency, &answer, (self.check)(&answer));
-            if self.is_noting {
-                report.note(&answer);
-            }
+            let answered_at = Instant::now();
+            let verdict = (self.check)(&answer);
+            tally.count(answered_at, |report| {
+                report.count(answered_at - since, &answer, verdict);
+                if self.is_noting {
+                    report.note(&answer);
+                }
+            });
             if open.is_over() {
                 *connection = None;
             }
@@ -68,10 +72,42 @@ impl Load {
             Ok(Err(error)) => error,
             Err(_) => std::io::ErrorKind::TimedOut.into(),
         };
-        report.count_broken(&error);
+        tally.count(Instant::now(), |report| report.count_broken(&error));
         if connection.take().is_none() {
             tokio::time::sleep(RETRY_AFTER).await;
         }
+    }
+}
+
+/// The one report of a load, which its connections count into.
+#[derive(Debug)]
+struct Tally {
+    begun: Instant,
+    report: Mutex<Report>,
+}
+
+impl Tally {
+    fn begin(begun: Instant) -> Arc<Self> {
+        Arc::new(Tally { begun, report: Mutex::default() })
+    }
+
+    /// Counts an outcome that was there at `at`.
+    fn count(&self, at: Instant, count: impl FnOnce(&mut Report)) {
+        let mut report = self.report.lock();
+        count(&mut report);
+        report.elapsed = report.elapsed.max(at - self.begun);
+    }
+
+    /// Runs `tasks` to their end; their report.
+    async fn gather(&self, mut tasks: JoinSet<()>) -> Report {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                self.count(Instant::now(), |report| {
+                    report.count_broken(&std::io::Error::other(error));
+                });
+            }
+        }
+        std::mem::take(&mut self.report.lock())
     }
 }
 
@@ -80,18 +116,18 @@ impl Load {
 pub async fn closed_loop(load: &Load, connections: usize, span: Duration) -> Report {
     let begun = Instant::now();
     let until = begun + span;
-    let tasks = (0..connections).map(|_| {
-        let load = load.clone();
-        async move {
-            let mut report = Report::default();
+    let tally = Tally::begin(begun);
+    let mut tasks = JoinSet::new();
+    for _ in 0..connections {
+        let (load, tally) = (load.clone(), tally.clone());
+        tasks.spawn(async move {
             let mut connection = None;
             while Instant::now() < until {
-                load.send(&mut connection, Instant::now(), &mut report).await;
+                load.send(&mut connection, Instant::now(), &tally).await;
             }
-            report
-        }
-    });
-    gather(tasks, begun).await
+        });
+    }
+    tally.gather(tasks).await
 }
 
 /// `per_second` requests a second for `span`, spread evenly over `connections`
@@ -101,11 +137,12 @@ pub async fn open_loop(load: &Load, connections: usize, per_second: f64, span: D
     let begun = Instant::now();
     let until = begun + span;
     let period = Duration::from_secs_f64(connections as f64 / per_second);
-    let tasks = (0..connections).map(|index| {
-        let load = load.clone();
+    let tally = Tally::begin(begun);
+    let mut tasks = JoinSet::new();
+    for index in 0..connections {
+        let (load, tally) = (load.clone(), tally.clone());
         let mut due = begun + period.mul_f64(index as f64 / connections as f64);
-        async move {
-            let mut report = Report::default();
+        tasks.spawn(async move {
             let mut connection = Connection::open(load.target.address).await.ok();
             while due < until {
                 let is_idle = Instant::now() < due;
@@ -113,13 +150,12 @@ pub async fn open_loop(load: &Load, connections: usize, per_second: f64, span: D
                 // A timer that fires late is this program's fault; an answer that
                 // came so late that the next request is late as well is not.
                 let since = if is_idle { Instant::now() } else { due };
-                load.send(&mut connection, since, &mut report).await;
+                load.send(&mut connection, since, &tally).await;
                 due += period;
             }
-            report
-        }
-    });
-    gather(tasks, begun).await
+        });
+    }
+    tally.gather(tasks).await
 }
 
 /// One request on each of `requests` connections, all sent at the same moment.
@@ -131,8 +167,8 @@ pub async fn burst(load: &Load, requests: usize) -> std::io::Result<Report> {
 /// A burst whose connections are open.
 #[derive(Debug)]
 pub struct Burst {
-    fire: watch::Sender<Option<Instant>>,
-    waiting: JoinSet<Report>,
+    fire: watch::Sender<Option<Arc<Tally>>>,
+    waiting: JoinSet<()>,
 }
 
 /// Opens the connections of a [`burst`].
@@ -147,19 +183,19 @@ pub async fn prepare(load: &Load, requests: usize) -> std::io::Result<Burst> {
             connections.push(opened.map_err(std::io::Error::other)??);
         }
     }
-    let (fire, fired) = watch::channel(None::<Instant>);
-    let load = Arc::new(load.clone());
+    let (fire, fired) = watch::channel(None::<Arc<Tally>>);
     let mut waiting = JoinSet::new();
     for connection in connections {
-        let load = load.clone();
-        let mut fired = fired.clone();
+        let (load, mut fired) = (load.clone(), fired.clone());
         waiting.spawn(async move {
-            let mut report = Report::default();
-            let since = fired.wait_for(Option::is_some).await.ok().and_then(|since| *since);
-            if let Some(since) = since {
-                load.send(&mut Some(connection), since, &mut report).await;
+            let tally = match fired.wait_for(Option::is_some).await {
+                Ok(tally) => tally.clone(),
+                // Nobody will fire it.
+                Err(_) => None,
+            };
+            if let Some(tally) = tally {
+                load.send(&mut Some(connection), tally.begun, &tally).await;
             }
-            report
         });
     }
     Ok(Burst { fire, waiting })
@@ -168,31 +204,8 @@ pub async fn prepare(load: &Load, requests: usize) -> std::io::Result<Burst> {
 impl Burst {
     /// Sends every request and waits for every answer.
     pub async fn fire(self) -> Report {
-        let begun = Instant::now();
-        self.fire.send_replace(Some(begun));
-        sum(self.waiting, begun).await
+        let tally = Tally::begin(Instant::now());
+        self.fire.send_replace(Some(tally.clone()));
+        tally.gather(self.waiting).await
     }
-}
-
-async fn gather<F>(tasks: impl Iterator<Item = F>, begun: Instant) -> Report
-where
-    F: Future<Output = Report> + Send + 'static,
-{
-    let mut running = JoinSet::new();
-    for task in tasks {
-        running.spawn(task);
-    }
-    sum(running, begun).await
-}
-
-async fn sum(mut tasks: JoinSet<Report>, begun: Instant) -> Report {
-    let mut sum = Report::default();
-    while let Some(ended) = tasks.join_next().await {
-        sum.elapsed = begun.elapsed();
-        match ended {
-            Ok(report) => sum.absorb(report),
-            Err(error) => sum.count_broken(&std::io::Error::other(error)),
-        }
-    }
-    sum
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use super::{Limits, Program, SpawnError, Spawned, Spawner, Step, Streams};
+use super::{Limits, Program, SpawnError, Spawned, Spawner, Step, Streams, is_open_for_writing};
 
 const LIMITS: Limits = Limits { open_files_max: 123, data_bytes_max: 64 << 20 };
 
@@ -68,6 +68,20 @@ fn what_stood_in_the_way_is_named() {
     assert_eq!(failed("/bin/sh", "/no/such/folder"), (Step::Directory, libc::ENOENT));
     // The next one starts all the same.
     assert_eq!(output("echo fine"), "fine\n");
+}
+
+#[test]
+fn a_file_is_open_for_writing_until_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let writing = File::create(&path).unwrap();
+    let reading = File::open(&path).unwrap();
+    assert!(is_open_for_writing(&reading));
+    drop(writing);
+    // Another test's child may hold a copy until its exec.
+    while is_open_for_writing(&reading) {
+        std::thread::yield_now();
+    }
 }
 
 /// Prints what spawning costs in a process with 200 MB of touched memory, against

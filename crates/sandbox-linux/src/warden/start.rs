@@ -27,14 +27,12 @@ use crate::spawn::{Limits, Program, SpawnError, Spawned, Streams};
 
 /// A program that listens elsewhere is looked at this often before it is given up.
 const EXAMINATIONS: u32 = 4;
-/// How long a program's file may be busy before that is said.
-const BUSY_MAX: Duration = Duration::from_secs(1);
 
 impl Warden {
     /// Starts a program, and puts it among those looked at.
     pub(super) fn start(
         &mut self,
-        mut launch: Box<Launch>,
+        launch: Box<Launch>,
         reply: oneshot::Sender<Result<Live, StartFailure>>,
     ) {
         if reply.is_closed() {
@@ -48,10 +46,6 @@ impl Warden {
             Ok(raised) => raised,
             Err(failure) => {
                 self.clear(&launch, port);
-                let now = Instant::now();
-                if failure.is_busy() && now - *launch.busy_since.get_or_insert(now) < BUSY_MAX {
-                    return self.orders.push_back(Order::Start(launch, reply));
-                }
                 // Dropped: nobody waits for it any more.
                 return drop(reply.send(Err(failure.explain(&launch.command))));
             }
@@ -203,14 +197,6 @@ enum NotRaised {
 }
 
 impl NotRaised {
-    /// Whether the program's file was open for writing. Not for long, if we wrote it:
-    /// a child that was between clone and exec while the file was unpacked holds a
-    /// copy of the descriptor until its exec.
-    fn is_busy(&self) -> bool {
-        let NotRaised::Spawned(failure) = self else { return false };
-        failure.error.kind() == io::ErrorKind::ExecutableFileBusy
-    }
-
     fn explain(&self, command: &str) -> StartFailure {
         match self {
             NotRaised::Made(what, error) => not_created(what, error),

@@ -164,7 +164,7 @@ pub async fn a_forgotten_revision_starts_again(driver: Arc<dyn Driver>, fixture:
     get(&after.sandbox.endpoint(), "/hello").await.expect("an answer");
     before.sandbox.stop(GRACE).await;
     after.sandbox.stop(GRACE).await;
-    fixture.assert_nothing_left_now();
+    fixture.assert_nothing_left().await;
 }
 
 /// A bad artifact is refused with a sentence, by `prepare` and by `start`, and
