@@ -52,8 +52,8 @@ const MEMORY_BYTES_DEFAULT: u64 = 4 << 30;
 const DRAIN_WITHIN: Duration = Duration::from_secs(12);
 /// How long an instance may take to end when told, and how long all of them
 /// together may take until they are given up.
-const STOP_GRACE: Duration = Duration::from_secs(2);
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+const STOP_GRACE: Duration = Duration::from_secs(5);
+const STOP_WITHIN: Duration = Duration::from_secs(7);
 /// How long closing files may take. What is left over then, the next start clears.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 

@@ -8,9 +8,11 @@
 //! | the load generator | [`load`] |
 //! | `gapless bench` | [`bench`] |
 //! | `gapless demo` | [`demo`] |
-//! | the platform as a child process | [`platform`] |
+//! | the platform as a child process, its API | [`platform`], [`api`], [`child`] |
 
+mod api;
 pub mod bench;
+mod child;
 pub mod demo;
 mod interrupt;
 pub mod load;

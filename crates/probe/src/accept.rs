@@ -47,11 +47,8 @@ struct Acceptor {
 
 /// Serves until the process is ended.
 pub(crate) fn run(listener: Listener) -> io::Result<()> {
-    let acceptor = Arc::new(Acceptor {
-        listener,
-        waiting: AtomicUsize::new(1),
-        threads: AtomicUsize::new(1),
-    });
+    let acceptor =
+        Arc::new(Acceptor { listener, waiting: AtomicUsize::new(1), threads: AtomicUsize::new(1) });
     // A second one from the start: a readiness check and the first request come together.
     acceptor.add_thread();
     loop {
@@ -68,18 +65,16 @@ impl Acceptor {
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let acceptor = self.clone();
-        let spawned = thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                loop {
-                    acceptor.accept_one();
-                    if acceptor.waiting.fetch_add(1, Ordering::SeqCst) >= WAITING_MAX {
-                        acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
-                        acceptor.threads.fetch_sub(1, Ordering::SeqCst);
-                        return;
-                    }
+        let spawned = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            loop {
+                acceptor.accept_one();
+                if acceptor.waiting.fetch_add(1, Ordering::SeqCst) >= WAITING_MAX {
+                    acceptor.waiting.fetch_sub(1, Ordering::SeqCst);
+                    acceptor.threads.fetch_sub(1, Ordering::SeqCst);
+                    return;
                 }
-            });
+            }
+        });
         if spawned.is_err() {
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             self.threads.fetch_sub(1, Ordering::SeqCst);
@@ -94,9 +89,9 @@ impl Acceptor {
                 let _ = stream.set_nodelay(true);
                 Box::new(stream) as Box<dyn Stream>
             }),
-            Listener::Unix(listener) => listener
-                .accept()
-                .map(|(stream, _)| Box::new(stream) as Box<dyn Stream>),
+            Listener::Unix(listener) => {
+                listener.accept().map(|(stream, _)| Box::new(stream) as Box<dyn Stream>)
+            }
         };
         if self.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.add_thread();

@@ -15,11 +15,7 @@ const CHUNK_LINE_BYTES_MAX: usize = 128;
 
 /// Serves requests until the connection ends.
 pub(crate) fn serve(stream: &mut dyn Stream) -> io::Result<()> {
-    let mut connection = Connection {
-        stream,
-        input: Vec::new(),
-        out: Vec::with_capacity(512),
-    };
+    let mut connection = Connection { stream, input: Vec::new(), out: Vec::with_capacity(512) };
     while let Some(head) = connection.read_head()? {
         let keeps_alive = head.keeps_alive;
         connection.answer(&head)?;
@@ -63,8 +59,7 @@ impl Connection<'_> {
         let length = self.input.len();
         self.input.resize(length + READ_BYTES, 0);
         let read = self.stream.read(&mut self.input[length..]);
-        self.input
-            .truncate(length + read.as_ref().copied().unwrap_or(0));
+        self.input.truncate(length + read.as_ref().copied().unwrap_or(0));
         read
     }
 
@@ -97,10 +92,7 @@ impl Connection<'_> {
         if head.expects_continue {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        let kind = head
-            .content_type
-            .as_deref()
-            .unwrap_or("application/octet-stream");
+        let kind = head.content_type.as_deref().unwrap_or("application/octet-stream");
         write!(self.out, "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n")?;
         let is_chunked = head.body == Length::Chunked;
         match head.body {
@@ -152,9 +144,7 @@ impl Connection<'_> {
             if self.input.is_empty() && self.fill()? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let take = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(self.input.len());
+            let take = usize::try_from(left).unwrap_or(usize::MAX).min(self.input.len());
             let mut input = std::mem::take(&mut self.input);
             let sunk = sink(self, &input[..take]);
             input.drain(..take);

@@ -24,10 +24,7 @@ pub(crate) enum Length {
 
 /// Where the head ends in `bytes`, behind its empty line.
 pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|at| at + 4)
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// Reads a whole head. `None` when it is not HTTP/1.
@@ -35,11 +32,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Head> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut lines = text.split("\r\n");
     let mut request_line = lines.next()?.split(' ');
-    let (method, target, version) = (
-        request_line.next()?,
-        request_line.next()?,
-        request_line.next()?,
-    );
+    let (method, target, version) =
+        (request_line.next()?, request_line.next()?, request_line.next()?);
     if !version.starts_with("HTTP/1.") || request_line.next().is_some() {
         return None;
     }
@@ -69,11 +63,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Head> {
         } else if name.eq_ignore_ascii_case("expect") {
             head.expects_continue = value.eq_ignore_ascii_case("100-continue");
         } else if name.eq_ignore_ascii_case("connection") {
-            let says = |word| {
-                value
-                    .split(',')
-                    .any(|part| part.trim().eq_ignore_ascii_case(word))
-            };
+            let says = |word| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word));
             head.keeps_alive = !says("close") && (head.keeps_alive || says("keep-alive"));
         }
     }
@@ -91,10 +81,7 @@ mod tests {
         let end = end_of_head(bytes).unwrap();
         assert_eq!(&bytes[end..], b"body");
         let head = parse(&bytes[..end]).unwrap();
-        assert_eq!(
-            (head.path.as_str(), head.body),
-            ("/echo", Length::Known(12))
-        );
+        assert_eq!((head.path.as_str(), head.body), ("/echo", Length::Known(12)));
         assert_eq!(head.content_type.as_deref(), Some("text/css"));
         assert!(head.is_post && head.expects_continue && head.keeps_alive);
     }

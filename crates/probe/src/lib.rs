@@ -30,9 +30,11 @@ pub use accept::Listener;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::time::SystemTime;
 
 /// Listens on the Unix socket `$GAPLESS_SOCKET` if that is set, else on
-/// `127.0.0.1:$PORT`, and serves until the process is ended.
+/// `127.0.0.1:$PORT`, and serves until the process is ended. With `$PROBE_STAMP`
+/// set, says on stdout when it began to listen, in nanoseconds of Unix time.
 pub fn serve_from_env() -> io::Result<()> {
     let listener = match (std::env::var_os("GAPLESS_SOCKET"), std::env::var("PORT")) {
         (Some(socket), _) => Listener::Unix(UnixListener::bind(socket)?),
@@ -43,11 +45,13 @@ pub fn serve_from_env() -> io::Result<()> {
             Listener::Tcp(TcpListener::bind((Ipv4Addr::LOCALHOST, port))?)
         }
         (None, Err(_)) => {
-            return Err(io::Error::other(
-                "set GAPLESS_SOCKET to a path, or PORT to a port number",
-            ));
+            return Err(io::Error::other("set GAPLESS_SOCKET to a path, or PORT to a port number"));
         }
     };
+    if std::env::var_os("PROBE_STAMP").is_some() {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        println!("listening {}", since.as_nanos());
+    }
     serve(listener)
 }
 

@@ -50,10 +50,7 @@ pub(crate) fn route(head: &Head) -> Reply {
         "count" => text(seen),
         "instance" => text(u64::from(std::process::id())),
         "garbage" => Reply::Raw(b"\x16\x03\x01 this is not HTTP\r\nat all\r\n\r\n"),
-        _ => Reply::Full(
-            "404 Not Found",
-            Cow::Borrowed(b"the probe does not know this path\n"),
-        ),
+        _ => Reply::Full("404 Not Found", Cow::Borrowed(b"the probe does not know this path\n")),
     }
 }
 

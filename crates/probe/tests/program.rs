@@ -17,11 +17,7 @@ impl Drop for Probe {
 
 fn start(variable: &str, value: &str) -> Probe {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless-probe"));
-    command
-        .env_clear()
-        .env("GREETING", "hi")
-        .env(variable, value)
-        .stdout(Stdio::null());
+    command.env_clear().env("GREETING", "hi").env(variable, value).stdout(Stdio::null());
     Probe(command.spawn().expect("the probe starts"))
 }
 
@@ -52,9 +48,7 @@ fn ask(stream: &mut (impl Read + Write), request: &str) -> String {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
             let is_whole = match length {
                 Some(length) => body.len() >= length.parse().unwrap(),
                 None => body.ends_with("0\r\n\r\n"),
@@ -78,14 +72,8 @@ fn answers_many_requests_on_one_connection() {
     assert!(ask(&mut stream, &get("/env/NOPE")).starts_with("HTTP/1.1 404"));
     assert!(ask(&mut stream, &get("/count")).ends_with("\r\n\r\n4\n"));
     let head = ask(&mut stream, "HEAD /hello HTTP/1.1\r\n\r\n");
-    assert!(
-        head.contains("content-length: 6") && head.ends_with("\r\n\r\n"),
-        "{head:?}"
-    );
-    let echoed = ask(
-        &mut stream,
-        "POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
-    );
+    assert!(head.contains("content-length: 6") && head.ends_with("\r\n\r\n"), "{head:?}");
+    let echoed = ask(&mut stream, "POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
     assert!(echoed.ends_with("\r\n\r\nabc"), "{echoed:?}");
     let chunked = "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     assert!(ask(&mut stream, chunked).ends_with("\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
@@ -96,9 +84,7 @@ fn answers_many_requests_on_one_connection() {
 #[test]
 fn serves_many_connections_at_a_time() {
     let (_probe, first, socket) = on_unix();
-    let mut streams: Vec<_> = (0..50)
-        .map(|_| retry(|| UnixStream::connect(&socket)))
-        .collect();
+    let mut streams: Vec<_> = (0..50).map(|_| retry(|| UnixStream::connect(&socket))).collect();
     streams.push(first);
     for stream in &mut streams {
         assert!(ask(stream, "GET /hello HTTP/1.1\r\n\r\n").ends_with("hello\n"));

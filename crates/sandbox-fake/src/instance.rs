@@ -120,9 +120,7 @@ impl Instance {
         );
         let mut response = http::Response::new(Body::from(json));
         let kind = http::HeaderValue::from_static("application/json");
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, kind);
+        response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
         response
     }
 }

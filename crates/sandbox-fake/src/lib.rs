@@ -69,10 +69,7 @@ impl Driver for FakeDriver {
             let model = model(&task.prepare)?;
             tokio::time::sleep(model.start.0).await;
             let report = StartReport::new(StartKind::Cold).with(StartPhase::Init, begun.elapsed());
-            Ok(Started {
-                sandbox: Box::new(FakeSandbox::new(&task, model)),
-                report,
-            })
+            Ok(Started { sandbox: Box::new(FakeSandbox::new(&task, model)), report })
         }
         .boxed()
     }

@@ -11,20 +11,14 @@ use gapless_types::{FakeModel, FunctionSpec, Span};
 
 fn spec(start_ms: u64, service_ms: u64) -> FunctionSpec {
     let span = |ms| Span(Duration::from_millis(ms));
-    let model = FakeModel {
-        start: span(start_ms),
-        service: span(service_ms),
-    };
+    let model = FakeModel { start: span(start_ms), service: span(service_ms) };
     let mut spec = FunctionSpec::with_defaults();
     spec.fake = Some(model);
     spec
 }
 
 fn setup() -> (Arc<dyn Driver>, Fixture) {
-    (
-        FakeDriver::new(),
-        Fixture::new(spec(1, 1), None).with_hello(None),
-    )
+    (FakeDriver::new(), Fixture::new(spec(1, 1), None).with_hello(None))
 }
 
 gapless_sandbox::conformance_tests!(setup);
@@ -68,12 +62,10 @@ async fn thousands_live_side_by_side() {
     let logs = Lines::new();
     let starts = (0..10_000).map(|instance| driver.start(fixture.start_task(instance, &logs)));
     let started = futures::future::join_all(starts).await;
-    let calls = started.iter().map(
-        |started| match started.as_ref().unwrap().sandbox.endpoint() {
-            Endpoint::Local(service) => service.call(http::Request::default()),
-            other => panic!("a fake listens at {other:?}"),
-        },
-    );
+    let calls = started.iter().map(|started| match started.as_ref().unwrap().sandbox.endpoint() {
+        Endpoint::Local(service) => service.call(http::Request::default()),
+        other => panic!("a fake listens at {other:?}"),
+    });
     for answer in futures::future::join_all(calls).await {
         assert_eq!(answer.unwrap().status(), 200);
     }
@@ -86,8 +78,6 @@ async fn real_code_is_refused() {
     real.spec.fake = None;
     real.spec.command = Some(vec!["true".to_owned()]);
     assert!(!driver.runs(&real.spec.code()));
-    let task = StartTask {
-        ..real.start_task(1, &Lines::new())
-    };
+    let task = StartTask { ..real.start_task(1, &Lines::new()) };
     assert_eq!(driver.start(task).await.unwrap_err().kind, "WrongDriver");
 }

@@ -5,35 +5,28 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gapless_proto::{StartFailure, StartKind, StartPhase, StartReport};
 use gapless_sandbox::{Driver, LogSink, LogStream, PrepareTask, StartTask, Started};
-use gapless_types::{Code, Fault, RevisionName};
+use gapless_types::{Code, RevisionName};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use crate::artifact::{self, Digest};
-use crate::cache::{Cache, CachedCode};
-use crate::engine::{Engines, Generation};
+use crate::cache::Cache;
+use crate::engine::Engines;
 use crate::failure::start_failure;
-use crate::module::Module;
+use crate::library::{Library, read};
 use crate::resident::Resident;
 use crate::seat::{Seat, SeatSandbox};
 use crate::terms::Terms;
 use crate::validate;
 
-/// Compilations at a time; one already uses every core.
-const COMPILES_AT_ONCE: usize = 1;
 /// Starts at a time, per core: each is microseconds of computing.
 const STARTS_PER_CORE: usize = 64;
-/// Code up to this size is mapped where it is needed, which takes less time than
-/// handing the work to another thread and back.
-const MAPPED_INLINE_BYTES_MAX: u64 = 4 << 20;
-
 /// How a driver is set up.
 #[derive(Clone, Debug)]
 pub struct WasmConfig {
@@ -78,17 +71,10 @@ pub struct WasmDriver {
 }
 
 struct Shared {
-    engines: Arc<Engines>,
-    cache: Cache,
-    resident: Resident,
-    compiles: Semaphore,
-    /// One lock per digest being mapped, so that it is mapped once.
-    mapping: Mutex<HashMap<Digest, Arc<Mutex<()>>>>,
+    library: Arc<Library>,
     /// What each prepared revision runs; as many as there are revisions.
     prepared: Mutex<HashMap<RevisionName, Prepared>>,
     stores: Arc<AtomicUsize>,
-    compiled: AtomicU64,
-    mapped: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -101,25 +87,24 @@ impl WasmDriver {
     /// A driver; the engine itself is made when the first component needs it.
     pub fn new(config: WasmConfig) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
-            engines: Arc::new(Engines::new(config.instances_max)),
-            cache: Cache::open(config.cache_dir)?,
-            resident: Resident::new(config.resident_bytes_max),
-            compiles: Semaphore::new(COMPILES_AT_ONCE),
-            mapping: Mutex::default(),
+            library: Arc::new(Library::new(
+                Engines::new(config.instances_max),
+                Cache::open(config.cache_dir)?,
+                Resident::new(config.resident_bytes_max),
+            )),
             prepared: Mutex::default(),
             stores: Arc::default(),
-            compiled: AtomicU64::new(0),
-            mapped: AtomicU64::new(0),
         });
         Ok(Arc::new(WasmDriver { shared }))
     }
 
     /// What it has done and holds.
     pub fn figures(&self) -> WasmFigures {
-        let (resident, resident_bytes) = self.shared.resident.size();
+        let library = &self.shared.library;
+        let (resident, resident_bytes) = library.resident.size();
         WasmFigures {
-            compiled: self.shared.compiled.load(Ordering::Relaxed),
-            mapped: self.shared.mapped.load(Ordering::Relaxed),
+            compiled: library.compiled.load(Ordering::Relaxed),
+            mapped: library.mapped.load(Ordering::Relaxed),
             resident,
             resident_bytes,
             stores: self.shared.stores.load(Ordering::Relaxed),
@@ -132,7 +117,7 @@ impl WasmDriver {
         let digests: Vec<Digest> =
             self.shared.prepared.lock().values().map(|prepared| prepared.digest).collect();
         for digest in digests {
-            drop(self.shared.resident.remove(&digest));
+            drop(self.shared.library.resident.remove(&digest));
         }
     }
 }
@@ -172,7 +157,7 @@ impl Driver for WasmDriver {
 }
 
 impl Shared {
-    async fn prepare(self: &Arc<Self>, task: &PrepareTask) -> Result<(), StartFailure> {
+    async fn prepare(&self, task: &PrepareTask) -> Result<(), StartFailure> {
         let spec = &task.revision.spec;
         Terms::new(spec, Arc::new(NoLog))?;
         let artifact = artifact::path(task)?.to_owned();
@@ -183,12 +168,11 @@ impl Shared {
                 (Digest::of(&bytes), Some(bytes))
             }
         };
-        let cached = self.find_p2(digest)?;
-        let module = match (self.resident.get(&digest), cached) {
-            (Some(module), _) => Some(module),
+        let module = match self.library.resident.get(&digest) {
+            Some(module) => Some(module),
             // A restart prepares every function again: none may push out another.
-            (None, Some(code)) if !self.resident.has_room(code.code_bytes) => None,
-            (None, _) => Some(self.module(digest, &artifact, bytes).await?),
+            None if self.library.waits_on_disk(digest)? => None,
+            None => Some(self.library.module(digest, &artifact, bytes).await?),
         };
         if let Some(module) = module {
             validate::memory(&module.component, spec.resources.memory.0)?;
@@ -205,12 +189,12 @@ impl Shared {
         let artifact = artifact::path(&task.prepare)?;
         let (digest, bytes) = self.digest(&task.prepare, artifact).await?;
         let created = Instant::now();
-        let module = match self.resident.get(&digest) {
+        let module = match self.library.resident.get(&digest) {
             Some(module) => module,
-            None => self.module(digest, artifact, bytes).await?,
+            None => self.library.module(digest, artifact, bytes).await?,
         };
         validate::memory(&module.component, terms.memory_bytes_max)?;
-        let seat = Seat::new(module, terms, self.engines.clone(), self.stores.clone());
+        let seat = Seat::new(module, terms, self.library.engines.clone(), self.stores.clone());
         let live = seat.make_live().await.map_err(|error| start_failure(&error, &seat.terms))?;
         seat.keep_idle(live);
         // A component has no start-up of its own after its instantiation.
@@ -237,130 +221,6 @@ impl Shared {
         Ok((Digest::of(&bytes), Some(bytes)))
     }
 
-    fn find_p2(&self, digest: Digest) -> Result<Option<CachedCode>, StartFailure> {
-        let flavor = self.engines.get(Generation::P2)?;
-        Ok(self.cache.find(Generation::P2, &flavor, digest))
-    }
-
-    /// A module: resident, from the cache, or compiled. A cache file that turns
-    /// out to be of no use is compiled again, once.
-    async fn module(
-        self: &Arc<Self>,
-        digest: Digest,
-        artifact: &Path,
-        bytes: Option<Vec<u8>>,
-    ) -> Result<Arc<Module>, StartFailure> {
-        let mut code = match self.find_p2(digest)? {
-            Some(code) => code,
-            None => self.compile(digest, artifact, bytes).await?,
-        };
-        if let Ok(module) = self.map_where_fit(&code).await? {
-            return Ok(module);
-        }
-        self.cache.remove(&code);
-        code = self.compile(digest, artifact, None).await?;
-        self.map_where_fit(&code).await?.map_err(|error| StartFailure {
-            fault: Fault::Platform,
-            kind: "CacheUnusable",
-            message: format!(
-                "compiled code cannot be mapped from {}: {error:#}",
-                code.path.display()
-            ),
-        })
-    }
-
-    /// Finds the compiled form of a component or makes it, off the event loop.
-    async fn compile(
-        self: &Arc<Self>,
-        digest: Digest,
-        artifact: &Path,
-        bytes: Option<Vec<u8>>,
-    ) -> Result<CachedCode, StartFailure> {
-        // One at a time, so whoever waited here finds what the other made.
-        let _turn = self.compiles.acquire().await;
-        let (shared, artifact) = (self.clone(), artifact.to_owned());
-        let work = move || shared.compile_now(digest, &artifact, bytes);
-        finished(gapless_rt::spawn_blocking(work).await)?
-    }
-
-    fn compile_now(
-        &self,
-        digest: Digest,
-        artifact: &Path,
-        bytes: Option<Vec<u8>>,
-    ) -> Result<CachedCode, StartFailure> {
-        let bytes = match bytes {
-            Some(bytes) => bytes,
-            None => artifact::read(artifact)?,
-        };
-        if Digest::of(&bytes) != digest {
-            return Err(StartFailure {
-                fault: Fault::Platform,
-                kind: "ArtifactChanged",
-                message: format!(
-                    "{} is not the component that was deployed (sha256:{digest}); deploy again",
-                    artifact.display()
-                ),
-            });
-        }
-        validate::preamble(&bytes)?;
-        let generation = Generation::of(&bytes);
-        let flavor = self.engines.get(generation)?;
-        if let Some(code) = self.cache.find(generation, &flavor, digest) {
-            return Ok(code);
-        }
-        let code = flavor.engine.precompile_component(&bytes);
-        let code = code.map_err(|error| validate::not_compiled(&error))?;
-        self.compiled.fetch_add(1, Ordering::Relaxed);
-        let stored = self.cache.store(generation, &flavor, digest, &code);
-        stored.map_err(|error| StartFailure {
-            fault: Fault::Platform,
-            kind: "CacheUnwritable",
-            message: format!("compiled code cannot be kept on disk: {error}"),
-        })
-    }
-
-    async fn map_where_fit(
-        self: &Arc<Self>,
-        code: &CachedCode,
-    ) -> Result<wasmtime::Result<Arc<Module>>, StartFailure> {
-        if code.code_bytes <= MAPPED_INLINE_BYTES_MAX {
-            return self.map(code);
-        }
-        let (shared, code) = (self.clone(), code.clone());
-        finished(gapless_rt::spawn_blocking(move || shared.map(&code)).await)?
-    }
-
-    /// Maps and links. The outer error is the component's or the platform's, the
-    /// inner one means that the cache file is of no use.
-    fn map(&self, code: &CachedCode) -> Result<wasmtime::Result<Arc<Module>>, StartFailure> {
-        let lock = self.mapping.lock().entry(code.digest).or_default().clone();
-        let _turn = lock.lock();
-        if let Some(module) = self.resident.get(&code.digest) {
-            return Ok(Ok(module));
-        }
-        let mapped = self.map_now(code);
-        self.mapping.lock().remove(&code.digest);
-        mapped
-    }
-
-    fn map_now(&self, code: &CachedCode) -> Result<wasmtime::Result<Arc<Module>>, StartFailure> {
-        let flavor = self.engines.get(code.generation)?;
-        let component = match self.cache.map(&flavor.engine, code) {
-            Ok(component) => component,
-            Err(error) => {
-                let path = code.path.display();
-                tracing::warn!(%path, %error, "a file of the cache is of no use");
-                return Ok(Err(error));
-            }
-        };
-        let linked = Module::link(flavor, code.generation, code.digest, component, code.code_bytes);
-        let module = Arc::new(linked.inspect_err(|_| self.cache.remove(code))?);
-        self.mapped.fetch_add(1, Ordering::Relaxed);
-        drop(self.resident.insert(module.clone()));
-        Ok(Ok(module))
-    }
-
     fn forget(&self, revision: &RevisionName) {
         let digest = {
             let mut prepared = self.prepared.lock();
@@ -370,29 +230,8 @@ impl Shared {
             }
             gone.digest
         };
-        drop(self.resident.remove(&digest));
-        for generation in Generation::ALL {
-            // Only an engine that was made has files of this process.
-            let flavor = self.engines.made(generation);
-            let code = flavor.and_then(|flavor| self.cache.find(generation, &flavor, digest));
-            if let Some(code) = code {
-                self.cache.remove(&code);
-            }
-        }
+        self.library.remove(digest);
     }
-}
-
-async fn read(path: &Path) -> Result<Vec<u8>, StartFailure> {
-    let path = path.to_owned();
-    finished(gapless_rt::spawn_blocking(move || artifact::read(&path)).await)?
-}
-
-fn finished<T>(joined: Result<T, tokio::task::JoinError>) -> Result<T, StartFailure> {
-    joined.map_err(|error| StartFailure {
-        fault: Fault::Platform,
-        kind: "Panicked",
-        message: format!("preparing the component failed: {error}"),
-    })
 }
 
 /// For terms that are only checked.

@@ -37,6 +37,7 @@ mod engine;
 mod failure;
 mod guest;
 mod host;
+mod library;
 mod live;
 mod logs;
 mod module;

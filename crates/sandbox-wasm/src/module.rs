@@ -27,6 +27,11 @@ pub(crate) struct Module {
 }
 
 impl Module {
+    /// What a module with so much code counts for in the budget of resident code.
+    pub(crate) fn bytes(code_bytes: u64) -> u64 {
+        code_bytes + OVERHEAD_BYTES
+    }
+
     /// Links a component, or says why it cannot run here.
     pub(crate) fn link(
         flavor: Arc<Flavor>,
@@ -48,7 +53,7 @@ impl Module {
                 .map(ProxyPre::P2)
                 .map_err(|_| validate::no_handler(&component, &flavor))?,
         };
-        let resident_bytes = code_bytes + OVERHEAD_BYTES;
+        let resident_bytes = Module::bytes(code_bytes);
         Ok(Module { digest, flavor, component, pre, resident_bytes })
     }
 }

@@ -43,10 +43,7 @@ enum Gate {
     /// None.
     Blocked(Block),
     /// One at a time. `probe` is one made since the block, while it is on its way.
-    Probing {
-        is_capacity: bool,
-        probe: Option<InstanceId>,
-    },
+    Probing { is_capacity: bool, probe: Option<InstanceId> },
 }
 
 /// What holds starts back.
@@ -74,19 +71,13 @@ impl Backoff {
 
     /// Ends a block whose time has come. True if there was one.
     pub(crate) fn expire(&mut self, now: Time) -> bool {
-        let Gate::Blocked(Block {
-            until, is_capacity, ..
-        }) = self.gate
-        else {
+        let Gate::Blocked(Block { until, is_capacity, .. }) = self.gate else {
             return false;
         };
         if now < until {
             return false;
         }
-        self.gate = Gate::Probing {
-            is_capacity,
-            probe: None,
-        };
+        self.gate = Gate::Probing { is_capacity, probe: None };
         true
     }
 
@@ -96,13 +87,8 @@ impl Backoff {
         match self.gate {
             Gate::Open => u32::MAX,
             Gate::Blocked(_) => 0,
-            Gate::Probing {
-                is_capacity: true,
-                probe,
-            } => u32::from(probe.is_none()),
-            Gate::Probing {
-                is_capacity: false, ..
-            } => u32::from(starting == 0),
+            Gate::Probing { is_capacity: true, probe } => u32::from(probe.is_none()),
+            Gate::Probing { is_capacity: false, .. } => u32::from(starting == 0),
         }
     }
 
@@ -128,12 +114,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let backoff = doubled(FAILURE_BACKOFF_MIN, self.failures, FAILURE_BACKOFF_MAX);
         let (until, failures) = (now + backoff, self.failures);
-        self.gate = Gate::Blocked(Block {
-            until,
-            is_capacity: false,
-            failures,
-            backoff,
-        });
+        self.gate = Gate::Blocked(Block { until, is_capacity: false, failures, backoff });
         true
     }
 
@@ -145,12 +126,7 @@ impl Backoff {
         self.shortages = self.shortages.saturating_add(1);
         let backoff = doubled(CAPACITY_BACKOFF_MIN, self.shortages, CAPACITY_BACKOFF_MAX);
         let (until, failures) = (now + backoff, self.shortages);
-        self.gate = Gate::Blocked(Block {
-            until,
-            is_capacity: true,
-            failures,
-            backoff,
-        });
+        self.gate = Gate::Blocked(Block { until, is_capacity: true, failures, backoff });
         true
     }
 
@@ -167,10 +143,7 @@ impl Backoff {
     pub(crate) fn placed(&mut self, instance: InstanceId) -> bool {
         let awaited = |probe: Option<InstanceId>| probe == Some(instance);
         match self.gate {
-            Gate::Probing {
-                is_capacity: true,
-                probe,
-            } if awaited(probe) => self.open(),
+            Gate::Probing { is_capacity: true, probe } if awaited(probe) => self.open(),
             _ => false,
         }
     }
@@ -179,9 +152,7 @@ impl Backoff {
     pub(crate) fn ready(&mut self, instance: InstanceId) -> bool {
         match self.gate {
             Gate::Blocked(block) if !block.is_capacity => self.open(),
-            Gate::Probing {
-                is_capacity: false, ..
-            } => self.open(),
+            Gate::Probing { is_capacity: false, .. } => self.open(),
             _ => self.placed(instance),
         }
     }
@@ -212,9 +183,7 @@ mod tests {
     fn backoff_doubles_up_to_its_bound() {
         let at = |count| doubled(FAILURE_BACKOFF_MIN, count, FAILURE_BACKOFF_MAX).as_millis();
         let first: Vec<u128> = (1..=11).map(at).collect();
-        let expected = [
-            200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000,
-        ];
+        let expected = [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000];
         assert_eq!(first, expected);
         assert_eq!(at(u32::MAX), 60_000);
     }
@@ -229,20 +198,13 @@ mod tests {
         backoff.capacity_freed(Time::ZERO);
         assert!(backoff.expire(Time::ZERO) && !backoff.expire(Time::ZERO));
         let others = 5;
-        assert_eq!(
-            backoff.allowed(others),
-            1,
-            "those on their way have their room"
-        );
+        assert_eq!(backoff.allowed(others), 1, "those on their way have their room");
         backoff.started(InstanceId(9));
         assert_eq!(backoff.allowed(others), 0);
         backoff.ended(InstanceId(9));
         assert_eq!(backoff.allowed(others), 1, "cancelled: it told nothing");
         backoff.started(InstanceId(10));
-        assert!(
-            !backoff.placed(InstanceId(10)),
-            "the block itself had ended before"
-        );
+        assert!(!backoff.placed(InstanceId(10)), "the block itself had ended before");
         assert_eq!(backoff.allowed(others), u32::MAX);
     }
 

@@ -129,8 +129,7 @@ impl Fleet {
 
     fn begun(&mut self, instance: InstanceId, actions: &mut Vec<Action>) {
         if let Some(Phase::Starting { .. }) = self.instances.phase(instance) {
-            self.instances
-                .set(instance, Phase::Starting { has_begun: true });
+            self.instances.set(instance, Phase::Starting { has_begun: true });
             if self.backoff.placed(instance) {
                 actions.push(Action::Blocked(None));
             }
@@ -190,9 +189,7 @@ impl Fleet {
         };
         self.backoff.ended(instance);
         // Any instance that serves for long speaks for the revision, also this one.
-        oldest_since
-            .into_iter()
-            .for_each(|since| self.note_life(now, since));
+        oldest_since.into_iter().for_each(|since| self.note_life(now, since));
         let was_healthy = lived_since.is_some_and(|since| now.since(since) >= HEALTHY_AFTER);
         let is_failure = failed && !was_healthy && !self.is_closing;
         if is_failure && self.backoff.failed(now) {
@@ -255,8 +252,7 @@ impl Fleet {
         for _ in 0..missing.min(allowed) {
             let instance = ids();
             debug_assert!(self.instances.phase(instance).is_none(), "ids are new");
-            self.instances
-                .set(instance, Phase::Starting { has_begun: false });
+            self.instances.set(instance, Phase::Starting { has_begun: false });
             self.backoff.started(instance);
             actions.push(Action::Start { instance });
         }

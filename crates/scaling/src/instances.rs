@@ -61,15 +61,8 @@ impl Instances {
 
     /// The youngest `count` at the most of those in a phase that `is_meant`.
     pub(crate) fn youngest(&self, count: u32, is_meant: impl Fn(Phase) -> bool) -> Vec<InstanceId> {
-        let meant = self
-            .phases
-            .iter()
-            .rev()
-            .filter(|(_, phase)| is_meant(**phase));
-        meant
-            .map(|(instance, _)| *instance)
-            .take(count as usize)
-            .collect()
+        let meant = self.phases.iter().rev().filter(|(_, phase)| is_meant(**phase));
+        meant.map(|(instance, _)| *instance).take(count as usize).collect()
     }
 
     /// When the longest-serving instance became ready.

@@ -90,25 +90,15 @@ impl World {
             InstanceId(*next_id)
         };
         self.fleet.on_event(self.now, event, &mut ids, &mut actions);
-        let has_started = actions
-            .iter()
-            .any(|action| matches!(action, Action::Start { .. }));
-        assert!(
-            !has_started || self.fleet.blocked().is_none(),
-            "started while blocked"
-        );
-        actions
-            .into_iter()
-            .for_each(|action| self.carry_out(action));
+        let has_started = actions.iter().any(|action| matches!(action, Action::Start { .. }));
+        assert!(!has_started || self.fleet.blocked().is_none(), "started while blocked");
+        actions.into_iter().for_each(|action| self.carry_out(action));
         assert!(!self.is_closing || self.fleet.starting() + self.fleet.ready() == 0);
         let counted = |seen| self.instances.values().filter(|s| **s == seen).count() as u32;
         assert_eq!(counted(Seen::Starting), self.fleet.starting());
         assert_eq!(counted(Seen::Ready), self.fleet.ready());
         assert_eq!(counted(Seen::Retiring), self.fleet.retiring());
-        assert!(
-            self.fleet.starting() + self.fleet.ready() <= self.config.max,
-            "more than max"
-        );
+        assert!(self.fleet.starting() + self.fleet.ready() <= self.config.max, "more than max");
         if !self.is_closing {
             let blocked = self.fleet.blocked();
             assert_eq!(self.told_blocked, blocked, "what was told is what holds");
@@ -128,17 +118,11 @@ impl World {
                 assert_eq!(self.instances.remove(&instance), Some(Seen::Starting));
             }
             Action::Retire { instance } => {
-                assert_eq!(
-                    self.instances.insert(instance, Seen::Retiring),
-                    Some(Seen::Ready)
-                );
+                assert_eq!(self.instances.insert(instance, Seen::Retiring), Some(Seen::Ready));
             }
             Action::Stop { instance } => {
                 let former = self.instances.insert(instance, Seen::Stopping);
-                assert!(
-                    matches!(former, Some(Seen::Ready | Seen::Retiring)),
-                    "{former:?}"
-                );
+                assert!(matches!(former, Some(Seen::Ready | Seen::Retiring)), "{former:?}");
             }
             Action::Blocked(block) => self.told_blocked = block,
             Action::WakeAt(at) => self.wake_at = at,
@@ -159,10 +143,7 @@ impl World {
                     self.seq += 1;
                     self.demand_last = instances;
                 }
-                self.tell(Event::Demand {
-                    seq: self.seq,
-                    instances,
-                });
+                self.tell(Event::Demand { seq: self.seq, instances });
             }
             Step::Starting { pick } => {
                 if let Some(instance) = self.pick(pick, Seen::Starting) {
@@ -189,9 +170,7 @@ impl World {
             }
             Step::Configure { min, max } => {
                 self.config = Config { min, max };
-                self.tell(Event::Configure {
-                    config: self.config.clone(),
-                });
+                self.tell(Event::Configure { config: self.config.clone() });
             }
             Step::Stale { id } => self.stale(InstanceId(id)),
             Step::Other(event) => self.tell(event),
@@ -219,10 +198,7 @@ impl World {
     fn stale(&mut self, instance: InstanceId) {
         if !self.instances.contains_key(&instance) && instance.0 <= self.next_id {
             self.tell(Event::Ready { instance });
-            self.tell(Event::Gone {
-                instance,
-                failed: true,
-            });
+            self.tell(Event::Gone { instance, failed: true });
         }
     }
 
@@ -240,26 +216,18 @@ impl World {
     /// Everything goes well from here on: starts succeed, what is stopped ends.
     fn settle(&mut self) {
         self.tell(Event::Runnable);
-        self.step(Step::Demand {
-            instances: self.demand_last,
-            is_old: false,
-        });
+        self.step(Step::Demand { instances: self.demand_last, is_old: false });
         for _ in 0..200 {
             self.pass(Duration::from_secs(1));
             let wishes = [Seen::Starting, Seen::Retiring, Seen::Stopping];
-            let next = wishes
-                .into_iter()
-                .find_map(|seen| Some((self.pick(0, seen)?, seen)));
+            let next = wishes.into_iter().find_map(|seen| Some((self.pick(0, seen)?, seen)));
             match next {
                 None => {}
                 Some((_, Seen::Starting)) => self.ready(0),
                 Some((instance, Seen::Retiring)) => self.tell(Event::Released { instance }),
                 Some((instance, _)) => {
                     self.instances.remove(&instance);
-                    self.tell(Event::Gone {
-                        instance,
-                        failed: false,
-                    });
+                    self.tell(Event::Gone { instance, failed: false });
                 }
             }
         }

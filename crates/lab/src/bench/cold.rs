@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::table::{Findings, Goal, median, quantile};
 use super::{HELLO, HELLO_ANSWER, Kind, warm};
+use crate::api::Code;
 use crate::load::{Connection, stage_ms};
-use crate::platform::{Code, Platform};
+use crate::platform::Platform;
 
 /// The stages of a request, as `server-timing` names them.
 const STAGES: [&str; 8] =
@@ -84,10 +85,10 @@ async fn call_all(
     findings: &mut Findings,
 ) -> Result<Calls> {
     let mut calls = Calls::default();
-    let address = platform.get("any").address;
+    let address = platform.gateway();
     let mut connection = Connection::open(address).await?;
     for (index, name) in names.iter().enumerate() {
-        let target = platform.target(name, "GET", path, b"");
+        let target = platform.get(name, path);
         if connection.is_over() {
             connection = Connection::open(address).await?;
         }

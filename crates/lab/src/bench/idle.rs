@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::table::{Findings, Goal, median};
 use super::{HELLO, HELLO_ANSWER, cold};
+use crate::api::Code;
 use crate::load::Connection;
-use crate::platform::{Code, Platform};
+use crate::platform::Platform;
 
 /// Functions of the platform it is compared with.
 const FEW: u32 = 10;
@@ -70,11 +71,11 @@ async fn first_calls(
     names: &[String],
     findings: &mut Findings,
 ) -> Result<Vec<f64>> {
-    let mut connection = Connection::open(platform.get("any").address).await?;
+    let mut connection = Connection::open(platform.gateway()).await?;
     let mut took_ms = Vec::new();
     for name in names {
         let begun = Instant::now();
-        let answer = connection.call(&platform.get(name).request).await?;
+        let answer = connection.call(&platform.get(name, "/").request).await?;
         if (answer.status, answer.body) != (200, HELLO_ANSWER) {
             findings.wrong.push(format!("{name}: {}", answer.describe()));
         }

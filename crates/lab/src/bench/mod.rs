@@ -108,7 +108,7 @@ async fn all(peers: &peers::Args) -> Result<Vec<Findings>> {
             findings
         }));
     };
-    add("up", up::run(&up::Args { times: 10 }).await);
+    add("up", up::run(&up::Args { times: 10, functions: 1000 }).await);
     for kind in [Kind::Wasm, Kind::Http] {
         let args = cold::Args { kind, functions: 100 };
         add("cold", cold::run(&args).await);

@@ -5,15 +5,16 @@
 //! slows down with what it overloads.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::seconds;
-use super::table::{Findings, Goal};
+use super::table::{Findings, Goal, median, quantile};
+use crate::api::Code;
 use crate::load::{Load, open_loop};
-use crate::platform::{Code, Platform};
+use crate::platform::Platform;
 
 const INSTANCES: u32 = 10;
 const SERVICE_MS: u32 = 20;
@@ -26,6 +27,8 @@ const CONNECTIONS: usize = 512;
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 /// How much more memory is still called flat: a twentieth and a few pages of slack.
 const GROWTH: (f64, f64) = (0.05, 4.0);
+/// How often memory is read meanwhile.
+const MEMORY_EVERY: Duration = Duration::from_millis(250);
 
 /// Flags.
 #[derive(clap::Args, Debug)]
@@ -49,13 +52,15 @@ pub(super) async fn run(args: &Args) -> Result<Findings> {
         200 | 429 => Ok(()),
         _ => Err(answer.describe()),
     });
-    let load = Load::new(platform.get("model"), check);
+    let load = Load::new(platform.get("model", "/"), check);
     let rate = 2.0 * CAPACITY_PER_SECOND;
     let settling = open_loop(&load, CONNECTIONS, rate, SETTLED_AFTER).await;
     findings.check("settling", &settling);
-    let before_mib = platform.resident_mib()?;
-    let report = open_loop(&load, CONNECTIONS, rate, seconds(args.seconds)).await;
-    let after_mib = platform.resident_mib()?;
+    let (report, memory_mib) = tokio::join!(
+        open_loop(&load, CONNECTIONS, rate, seconds(args.seconds)),
+        memory(&platform, seconds(args.seconds)),
+    );
+    let memory_mib = memory_mib?;
     findings.check("overload", &report);
 
     let answered = report.with_status(200) as f64;
@@ -72,10 +77,26 @@ pub(super) async fn run(args: &Args) -> Result<Findings> {
     findings.goal("refused, p99", "ms", refused_ms, Goal::AtMost(2.0));
     findings.row("goodput", "1/s", goodput);
     findings.goal("goodput over capacity", "x", share, Goal::AtLeast(0.9));
-    findings.row("memory at the begin", "MiB", before_mib);
-    findings.row("memory at the end", "MiB", after_mib);
+    // The first tenth against the last.
+    let part = memory_mib.len().div_ceil(10);
+    let before_mib = median(&memory_mib[..part]);
+    let after_mib = median(&memory_mib[memory_mib.len() - part..]);
+    findings.row("memory, the first tenth", "MiB", before_mib);
+    findings.row("memory, the last tenth", "MiB", after_mib);
+    findings.row("memory, most", "MiB", quantile(&memory_mib, 1.0));
     let limit_mib = (before_mib * GROWTH.0 + GROWTH.1).round();
     findings.goal("memory growth", "MiB", after_mib - before_mib, Goal::AtMost(limit_mib));
     platform.stop().await?;
     Ok(findings)
+}
+
+/// The platform's memory over `span`, in MiB; one reading at the least.
+async fn memory(platform: &Platform, span: Duration) -> Result<Vec<f64>> {
+    let until = Instant::now() + span;
+    let mut read = vec![platform.resident_mib()?];
+    while Instant::now() < until {
+        tokio::time::sleep(MEMORY_EVERY).await;
+        read.push(platform.resident_mib()?);
+    }
+    Ok(read)
 }

@@ -13,8 +13,9 @@ use serde_json::json;
 use super::peers::{self, GET_NGINX, GET_WASMTIME, Peer};
 use super::table::{Findings, Goal, median};
 use super::{HELLO, HELLO_ANSWER, Kind, seconds};
+use crate::api::Code;
 use crate::load::{Load, Report, Target, closed_loop, expect_body};
-use crate::platform::{Code, Platform};
+use crate::platform::Platform;
 
 /// How long each is called before the first round.
 const WARM_UP: Duration = Duration::from_millis(700);
@@ -56,7 +57,7 @@ async fn wasm(args: &Args) -> Result<Findings> {
     if peer.is_none() {
         findings.note(GET_WASMTIME);
     }
-    let ours = Load::new(platform.get("hello"), expect_body(HELLO_ANSWER));
+    let ours = Load::new(platform.get("hello", "/"), expect_body(HELLO_ANSWER));
     let theirs = peer.as_ref().map(|peer| direct(peer, "/"));
     let found = rounds(args, &mut findings, &ours, theirs.as_ref(), args.connections).await;
     found.add_to(&mut findings, "wasmtime serve", 1.0, Some(1.0));
@@ -75,7 +76,7 @@ async fn http(args: &Args) -> Result<Findings> {
     if proxy.is_none() {
         findings.note(GET_NGINX);
     }
-    let ours = Load::new(platform.target("probe", "GET", "/hello", b""), expect_body(HELLO_ANSWER));
+    let ours = Load::new(platform.get("probe", "/hello"), expect_body(HELLO_ANSWER));
     let theirs = proxy.as_ref().map(|proxy| direct(proxy, "/hello"));
     let found = rounds(args, &mut findings, &ours, theirs.as_ref(), args.connections).await;
     found.add_to(&mut findings, "nginx", 0.8, None);

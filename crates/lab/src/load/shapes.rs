@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use super::{Check, Connection, Report, Target};
 
@@ -79,16 +78,17 @@ impl Load {
     }
 }
 
-/// The one report of a load, which its connections count into.
-#[derive(Debug)]
+/// Runs the connections of one load, on this thread, and keeps their one report.
+/// Dropping it closes every connection at once (tasks of the runtime would keep
+/// them until it next gets a turn, and a server that stops waits for them).
 struct Tally {
     begun: Instant,
     report: Mutex<Report>,
 }
 
 impl Tally {
-    fn begin(begun: Instant) -> Arc<Self> {
-        Arc::new(Tally { begun, report: Mutex::default() })
+    fn begin() -> Arc<Self> {
+        Arc::new(Tally { begun: Instant::now(), report: Mutex::default() })
     }
 
     /// Counts an outcome that was there at `at`.
@@ -98,15 +98,25 @@ impl Tally {
         report.elapsed = report.elapsed.max(at - self.begun);
     }
 
-    /// Runs `tasks` to their end; their report.
-    async fn gather(&self, mut tasks: JoinSet<()>) -> Report {
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                self.count(Instant::now(), |report| {
-                    report.count_broken(&std::io::Error::other(error));
-                });
-            }
+    /// Runs `connections` to their end; their report.
+    async fn gather<F>(&self, connections: impl Iterator<Item = F>) -> Report
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let here = LocalSet::new();
+        let mut running = JoinSet::new();
+        for connection in connections {
+            running.spawn_local_on(connection, &here);
         }
+        let ended = here.run_until(async {
+            while let Some(ended) = running.join_next().await {
+                if let Err(error) = ended {
+                    let error = std::io::Error::other(error);
+                    self.count(Instant::now(), |report| report.count_broken(&error));
+                }
+            }
+        });
+        ended.await;
         std::mem::take(&mut self.report.lock())
     }
 }
@@ -114,35 +124,31 @@ impl Tally {
 /// `connections` connections, each sending its next request when it has its
 /// answer, for `span`.
 pub async fn closed_loop(load: &Load, connections: usize, span: Duration) -> Report {
-    let begun = Instant::now();
-    let until = begun + span;
-    let tally = Tally::begin(begun);
-    let mut tasks = JoinSet::new();
-    for _ in 0..connections {
+    let tally = Tally::begin();
+    let until = tally.begun + span;
+    let loops = (0..connections).map(|_| {
         let (load, tally) = (load.clone(), tally.clone());
-        tasks.spawn(async move {
+        async move {
             let mut connection = None;
             while Instant::now() < until {
                 load.send(&mut connection, Instant::now(), &tally).await;
             }
-        });
-    }
-    tally.gather(tasks).await
+        }
+    });
+    tally.gather(loops).await
 }
 
 /// `per_second` requests a second for `span`, spread evenly over `connections`
 /// connections. If an answer is so late that the next request is, its latency
 /// counts from the moment it was due; there must be enough connections that few are.
 pub async fn open_loop(load: &Load, connections: usize, per_second: f64, span: Duration) -> Report {
-    let begun = Instant::now();
-    let until = begun + span;
+    let tally = Tally::begin();
+    let until = tally.begun + span;
     let period = Duration::from_secs_f64(connections as f64 / per_second);
-    let tally = Tally::begin(begun);
-    let mut tasks = JoinSet::new();
-    for index in 0..connections {
+    let loops = (0..connections).map(|index| {
         let (load, tally) = (load.clone(), tally.clone());
-        let mut due = begun + period.mul_f64(index as f64 / connections as f64);
-        tasks.spawn(async move {
+        let mut due = tally.begun + period.mul_f64(index as f64 / connections as f64);
+        async move {
             let mut connection = Connection::open(load.target.address).await.ok();
             while due < until {
                 let is_idle = Instant::now() < due;
@@ -153,9 +159,9 @@ pub async fn open_loop(load: &Load, connections: usize, per_second: f64, span: D
                 load.send(&mut connection, since, &tally).await;
                 due += period;
             }
-        });
-    }
-    tally.gather(tasks).await
+        }
+    });
+    tally.gather(loops).await
 }
 
 /// One request on each of `requests` connections, all sent at the same moment.
@@ -167,8 +173,8 @@ pub async fn burst(load: &Load, requests: usize) -> std::io::Result<Report> {
 /// A burst whose connections are open.
 #[derive(Debug)]
 pub struct Burst {
-    fire: watch::Sender<Option<Arc<Tally>>>,
-    waiting: JoinSet<()>,
+    load: Load,
+    connections: Vec<Connection>,
 }
 
 /// Opens the connections of a [`burst`].
@@ -183,29 +189,17 @@ pub async fn prepare(load: &Load, requests: usize) -> std::io::Result<Burst> {
             connections.push(opened.map_err(std::io::Error::other)??);
         }
     }
-    let (fire, fired) = watch::channel(None::<Arc<Tally>>);
-    let mut waiting = JoinSet::new();
-    for connection in connections {
-        let (load, mut fired) = (load.clone(), fired.clone());
-        waiting.spawn(async move {
-            let tally = match fired.wait_for(Option::is_some).await {
-                Ok(tally) => tally.clone(),
-                // Nobody will fire it.
-                Err(_) => None,
-            };
-            if let Some(tally) = tally {
-                load.send(&mut Some(connection), tally.begun, &tally).await;
-            }
-        });
-    }
-    Ok(Burst { fire, waiting })
+    Ok(Burst { load: load.clone(), connections })
 }
 
 impl Burst {
     /// Sends every request and waits for every answer.
     pub async fn fire(self) -> Report {
-        let tally = Tally::begin(Instant::now());
-        self.fire.send_replace(Some(tally.clone()));
-        tally.gather(self.waiting).await
+        let tally = Tally::begin();
+        let sends = self.connections.into_iter().map(|connection| {
+            let (load, tally) = (self.load.clone(), tally.clone());
+            async move { load.send(&mut Some(connection), tally.begun, &tally).await }
+        });
+        tally.gather(sends).await
     }
 }

@@ -25,12 +25,7 @@ impl Driven {
     /// A fleet that is not runnable yet; its first instance will be number 1.
     fn idle(min: u32, max: u32) -> Self {
         let fleet = Fleet::new(Config { min, max });
-        Driven {
-            fleet,
-            now: Time::ZERO,
-            next_id: 1,
-            actions: Vec::new(),
-        }
+        Driven { fleet, now: Time::ZERO, next_id: 1, actions: Vec::new() }
     }
 
     fn new(min: u32, max: u32) -> Self {
@@ -45,8 +40,7 @@ impl Driven {
             *next_id += 1;
             InstanceId(*next_id - 1)
         };
-        self.fleet
-            .on_event(self.now, event, &mut ids, &mut self.actions);
+        self.fleet.on_event(self.now, event, &mut ids, &mut self.actions);
         self
     }
 
@@ -61,16 +55,11 @@ impl Driven {
     }
 
     fn ready(&mut self, ids: impl IntoIterator<Item = u64>) -> &mut Self {
-        ids.into_iter().fold(self, |driven, id| {
-            driven.tell(Event::Ready { instance: i(id) })
-        })
+        ids.into_iter().fold(self, |driven, id| driven.tell(Event::Ready { instance: i(id) }))
     }
 
     fn fail(&mut self, id: u64) -> &mut Self {
-        self.tell(Event::Gone {
-            instance: i(id),
-            failed: true,
-        })
+        self.tell(Event::Gone { instance: i(id), failed: true })
     }
 
     /// What was to be done since the last call.
@@ -80,18 +69,11 @@ impl Driven {
 
     /// How many instances are starting, ready and retiring.
     fn counts(&self) -> (u32, u32, u32) {
-        (
-            self.fleet.starting(),
-            self.fleet.ready(),
-            self.fleet.retiring(),
-        )
+        (self.fleet.starting(), self.fleet.ready(), self.fleet.retiring())
     }
 
     fn starts(&mut self) -> usize {
-        self.done()
-            .iter()
-            .filter(|action| matches!(action, Action::Start { .. }))
-            .count()
+        self.done().iter().filter(|action| matches!(action, Action::Start { .. })).count()
     }
 
     /// The block stated last since the actions were last read.
@@ -128,29 +110,16 @@ fn demand_is_met_up_to_the_maximum_and_never_below_the_minimum() {
 #[test]
 fn an_old_demand_is_ignored() {
     let mut driven = Driven::new(0, 10);
-    driven.tell(Event::Demand {
-        seq: 7,
-        instances: 2,
-    });
-    driven.tell(Event::Demand {
-        seq: 6,
-        instances: 9,
-    });
-    driven.tell(Event::Demand {
-        seq: 7,
-        instances: 9,
-    });
+    driven.tell(Event::Demand { seq: 7, instances: 2 });
+    driven.tell(Event::Demand { seq: 6, instances: 9 });
+    driven.tell(Event::Demand { seq: 7, instances: 9 });
     assert_eq!(driven.counts(), (2, 0, 0));
 }
 
 #[test]
 fn falling_demand_cancels_the_youngest_starts_and_nothing_that_is_ready_or_begun() {
     let mut driven = Driven::new(0, 10);
-    driven
-        .demand(5)
-        .ready([1])
-        .tell(Event::Starting { instance: i(5) })
-        .done();
+    driven.demand(5).ready([1]).tell(Event::Starting { instance: i(5) }).done();
     driven.demand(2);
     let cancel = |id| Action::CancelStart { instance: i(id) };
     assert_eq!(driven.done(), [cancel(4), cancel(3), cancel(2)]);
@@ -168,19 +137,10 @@ fn an_idle_instance_is_taken_back_and_not_replaced() {
     assert_eq!(driven.done(), [], "asked already");
     driven.tell(Event::Released { instance: i(2) });
     assert_eq!(driven.done(), [Action::Stop { instance: i(2) }]);
-    driven.tell(Event::Gone {
-        instance: i(2),
-        failed: false,
-    });
+    driven.tell(Event::Gone { instance: i(2), failed: false });
     assert_eq!((driven.done(), driven.counts()), (vec![], (0, 2, 0)));
-    driven
-        .tell(Event::Idle { instance: i(1) })
-        .tell(Event::Idle { instance: i(3) });
-    assert_eq!(
-        driven.done(),
-        [Action::Retire { instance: i(1) }],
-        "one is the minimum"
-    );
+    driven.tell(Event::Idle { instance: i(1) }).tell(Event::Idle { instance: i(3) });
+    assert_eq!(driven.done(), [Action::Retire { instance: i(1) }], "one is the minimum");
 }
 
 #[test]
@@ -207,22 +167,13 @@ fn failed_starts_are_retried_one_at_a_time_ever_later() {
     driven.demand(3).done();
     driven.fail(1).fail(2).fail(3);
     let until = Time::from_millis(200);
-    let block = Block {
-        until,
-        is_capacity: false,
-        failures: 1,
-        backoff: 200 * MS,
-    };
+    let block = Block { until, is_capacity: false, failures: 1, backoff: 200 * MS };
     let expected = [Action::Blocked(Some(block)), Action::WakeAt(until)];
     assert_eq!(driven.done(), expected, "one round, one failure");
     driven.after(199 * MS).tell(Event::Wake);
     assert_eq!(driven.done(), []);
     driven.after(MS).tell(Event::Wake);
-    assert_eq!(
-        driven.done(),
-        [Action::Blocked(None), start(4)],
-        "one is tried"
-    );
+    assert_eq!(driven.done(), [Action::Blocked(None), start(4)], "one is tried");
     driven.demand(4);
     assert_eq!(driven.done(), [], "and no more before its outcome is known");
     driven.demand(3);
@@ -232,11 +183,7 @@ fn failed_starts_are_retried_one_at_a_time_ever_later() {
     driven.after(400 * MS).tell(Event::Wake).done();
     driven.ready([5]);
     assert_eq!(driven.done(), [start(6), start(7)], "the rest at once");
-    assert_eq!(
-        driven.fleet.failures(),
-        2,
-        "not forgotten before it lived for a while"
-    );
+    assert_eq!(driven.fleet.failures(), 2, "not forgotten before it lived for a while");
 }
 
 #[test]
@@ -244,11 +191,7 @@ fn the_end_of_a_block_is_told_even_if_nothing_is_wanted_then() {
     let mut driven = Driven::new(0, 10);
     driven.demand(1).fail(1).demand(0).done();
     driven.after(200 * MS).tell(Event::Wake);
-    assert_eq!(
-        driven.done(),
-        [Action::Blocked(None)],
-        "or nobody would ever ask again"
-    );
+    assert_eq!(driven.done(), [Action::Blocked(None)], "or nobody would ever ask again");
     driven.demand(1);
     assert_eq!(driven.done(), [start(2)]);
 }
@@ -258,10 +201,7 @@ fn an_instance_that_becomes_ready_ends_a_block_for_failures() {
     let mut driven = Driven::new(0, 10);
     driven.demand(2).fail(1).done();
     driven.ready([2]);
-    assert_eq!(
-        driven.done(),
-        [Action::Blocked(None), start(3), Action::WakeAt(Time::NEVER)]
-    );
+    assert_eq!(driven.done(), [Action::Blocked(None), start(3), Action::WakeAt(Time::NEVER)]);
 }
 
 #[test]
@@ -275,31 +215,18 @@ fn what_dies_young_is_a_failure_and_what_lived_is_not() {
     }
     driven.ready([10]).after(HEALTHY_AFTER).done();
     driven.fail(10);
-    assert_eq!(
-        driven.done(),
-        [start(11)],
-        "at once: the minimum is to be kept"
-    );
+    assert_eq!(driven.done(), [start(11)], "at once: the minimum is to be kept");
     assert_eq!(driven.fleet.failures(), 0);
 }
 
 #[test]
 fn an_instance_that_lives_speaks_for_the_others() {
     let mut driven = Driven::new(0, 10);
-    driven
-        .demand(1)
-        .fail(1)
-        .after(SECOND)
-        .tell(Event::Wake)
-        .ready([2]);
+    driven.demand(1).fail(1).after(SECOND).tell(Event::Wake).ready([2]);
     assert_eq!(driven.fleet.failures(), 1);
     driven.after(HEALTHY_AFTER).demand(2).done();
     driven.fail(3);
-    assert_eq!(
-        driven.last_block().map(|block| block.failures),
-        Some(1),
-        "the first again"
-    );
+    assert_eq!(driven.last_block().map(|block| block.failures), Some(1), "the first again");
 }
 
 #[test]
@@ -310,14 +237,8 @@ fn want_of_room_is_tried_again_soon_and_at_once_when_room_was_freed() {
         driven.tell(Event::NoCapacity { instance: i(id) });
     }
     let block = driven.last_block().unwrap();
-    assert_eq!(
-        (block.is_capacity, block.failures, block.backoff),
-        (true, 1, 100 * MS)
-    );
-    driven
-        .after(50 * MS)
-        .tell(Event::CapacityFreed)
-        .tell(Event::CapacityFreed);
+    assert_eq!((block.is_capacity, block.failures, block.backoff), (true, 1, 100 * MS));
+    driven.after(50 * MS).tell(Event::CapacityFreed).tell(Event::CapacityFreed);
     assert_eq!(driven.starts(), 1, "one to try");
     driven.tell(Event::NoCapacity { instance: i(5) });
     assert_eq!(driven.last_block().unwrap().backoff, 200 * MS);
@@ -348,39 +269,22 @@ fn room_freed_does_not_shorten_a_back_off_for_failures() {
 fn a_lower_maximum_takes_back_the_youngest() {
     let mut driven = Driven::new(0, 10);
     driven.demand(4).ready([1, 2, 3]).done();
-    driven.tell(Event::Configure {
-        config: Config { min: 0, max: 2 },
-    });
-    let expected = vec![
-        Action::CancelStart { instance: i(4) },
-        Action::Retire { instance: i(3) },
-    ];
+    driven.tell(Event::Configure { config: Config { min: 0, max: 2 } });
+    let expected = vec![Action::CancelStart { instance: i(4) }, Action::Retire { instance: i(3) }];
     assert_eq!((driven.done(), driven.counts()), (expected, (0, 2, 1)));
 }
 
 #[test]
 fn closing_ends_everything_once_it_is_idle() {
     let mut driven = Driven::new(1, 10);
-    driven
-        .demand(3)
-        .ready([1, 2])
-        .tell(Event::Starting { instance: i(3) })
-        .done();
+    driven.demand(3).ready([1, 2]).tell(Event::Starting { instance: i(3) }).done();
     driven.tell(Event::Close);
     let retire = |id| Action::Retire { instance: i(id) };
     let cancel = Action::CancelStart { instance: i(3) };
     assert_eq!(driven.done(), [cancel, retire(2), retire(1)]);
-    driven
-        .tell(Event::Released { instance: i(2) })
-        .demand(5)
-        .tell(Event::Runnable);
+    driven.tell(Event::Released { instance: i(2) }).demand(5).tell(Event::Runnable);
     assert_eq!(driven.done(), [Action::Stop { instance: i(2) }]);
-    driven
-        .tell(Event::Gone {
-            instance: i(2),
-            failed: false,
-        })
-        .fail(1);
+    driven.tell(Event::Gone { instance: i(2), failed: false }).fail(1);
     assert_eq!(driven.done(), [Action::Closed]);
     assert!(driven.fleet.is_closed());
     driven.tell(Event::Wake).tell(Event::Close);
@@ -391,12 +295,7 @@ fn closing_ends_everything_once_it_is_idle() {
 fn facts_of_unknown_instances_are_ignored() {
     let mut driven = Driven::new(0, 10);
     driven.demand(1).demand(0).done();
-    driven
-        .ready([1])
-        .tell(Event::Idle { instance: i(1) })
-        .fail(1);
-    driven
-        .tell(Event::Released { instance: i(1) })
-        .tell(Event::NoCapacity { instance: i(9) });
+    driven.ready([1]).tell(Event::Idle { instance: i(1) }).fail(1);
+    driven.tell(Event::Released { instance: i(1) }).tell(Event::NoCapacity { instance: i(9) });
     assert_eq!((driven.done(), driven.counts()), (vec![], (0, 0, 0)));
 }

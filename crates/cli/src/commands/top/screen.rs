@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::Line;
-use ratatui::widgets::{Row, Table};
+use ratatui::widgets::{Paragraph, Row, Table, Wrap};
 
 use super::model::{self, Reading, View};
 use crate::client::Client;
@@ -15,6 +15,9 @@ use crate::failure::{Failure, Outcome};
 
 /// How long a key may wait to be seen.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
+
+/// Rows for the totals, which wrap on a narrow screen.
+const HEADLINE_ROWS: u16 = 2;
 
 /// Draws until somebody ends it or the platform goes away.
 pub(super) async fn show(client: &Client, first: Reading, interval: Duration) -> Outcome {
@@ -63,10 +66,14 @@ fn is_end(code: KeyCode, modifiers: KeyModifiers) -> bool {
 }
 
 fn draw(frame: &mut Frame<'_>, view: &View) {
-    let parts =
-        Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)]);
+    let parts = Layout::vertical([
+        Constraint::Length(HEADLINE_ROWS),
+        Constraint::Min(1),
+        Constraint::Length(1),
+    ]);
     let [top, middle, bottom] = parts.areas(frame.area());
-    frame.render_widget(Line::from(view.headline()).bold(), top);
+    let headline = Paragraph::new(view.headline()).wrap(Wrap { trim: true }).bold();
+    frame.render_widget(headline, top);
     let cells: Vec<Vec<String>> = view.functions.iter().map(model::Row::cells).collect();
     let width = |column: usize| {
         let cells = cells.iter().map(|row| row[column].chars().count());
