@@ -69,6 +69,11 @@ impl Table {
         Table { widths, header: header.iter().map(|cell| (*cell).to_owned()).collect() }
     }
 
+    /// Makes column `index` wide enough for `cell`, which is still to come.
+    pub(crate) fn widen(&mut self, index: usize, cell: &str) {
+        self.widths[index] = self.widths[index].max(cell.chars().count());
+    }
+
     /// The headers, as a line.
     pub(crate) fn header(&self) -> String {
         self.row(&self.header)

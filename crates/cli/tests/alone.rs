@@ -57,6 +57,35 @@ fn wrong_use_ends_with_2() {
 }
 
 #[test]
+fn every_command_explains_itself() {
+    let commands = [
+        "up",
+        "demo",
+        "new",
+        "deploy",
+        "invoke",
+        "get",
+        "describe",
+        "logs",
+        "delete",
+        "top",
+        "bench",
+        "doctor",
+        "completions",
+    ];
+    for command in commands {
+        let (code, out, err) = gapless(&[command, "--help"]);
+        assert_eq!(code, 0, "{command}: {err}");
+        assert!(out.contains("Examples:") && out.contains("Usage: gapless"), "{command}: {out}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, err) = gapless(&["completions", shell]);
+        assert_eq!(code, 0, "{shell}: {err}");
+        assert!(out.contains("deploy"), "{shell}");
+    }
+}
+
+#[test]
 fn help_and_version_end_with_0() {
     let (code, out, _) = gapless(&["--version"]);
     assert_eq!((code, out), (0, format!("gapless {}\n", env!("CARGO_PKG_VERSION"))));

@@ -3,7 +3,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -16,31 +15,22 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::ticket::Ticket;
 
-/// A request's place in the gateway's total.
+/// A request's place in the gateway's total. The count is the metric: one number.
 pub(crate) struct InFlight {
-    count: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
 }
 
 impl InFlight {
     /// A place, if there are fewer than `max`.
-    pub(crate) fn enter(
-        count: &Arc<AtomicUsize>,
-        max: usize,
-        metrics: &Arc<Metrics>,
-    ) -> Option<Self> {
-        if count.fetch_add(1, Ordering::Relaxed) >= max {
-            count.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        metrics.gateway.in_flight.inc();
-        Some(InFlight { count: count.clone(), metrics: metrics.clone() })
+    pub(crate) fn enter(max: usize, metrics: &Arc<Metrics>) -> Option<Self> {
+        let others = metrics.gateway.in_flight.inc();
+        let place = InFlight { metrics: metrics.clone() };
+        usize::try_from(others).is_ok_and(|others| others < max).then_some(place)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
         self.metrics.gateway.in_flight.dec();
     }
 }

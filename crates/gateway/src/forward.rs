@@ -1,13 +1,14 @@
 //! The request as the instance gets it, the call, and the answer's head.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_net::upgrade;
+use gapless_net::{Connected, Pool, upgrade};
 use gapless_proto::{CallError, Request};
 use gapless_rt::Clock;
 use gapless_telemetry::{Stage, Start, Trace};
-use gapless_types::Reason;
+use gapless_types::{Reason, Time};
 use http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Response, StatusCode, Uri, Version};
@@ -77,16 +78,16 @@ fn stripped(rest: &str) -> PathAndQuery {
     target.unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
 
-/// Sends a request to an instance and waits for the head of its answer.
+/// Sends a request to an instance and waits for the head of its answer. The slot
+/// is held since `began`.
 pub(crate) async fn call(
     leased: &Leased,
     request: Request,
     is_upgrade: bool,
     timeout: Duration,
-    clock: Clock,
+    (clock, began): (Clock, Time),
     trace: &mut Trace,
 ) -> Result<Response<Source>, Unanswered> {
-    let began = clock.now();
     let answered = clock.timeout(timeout, answer(leased, request, is_upgrade, clock, trace)).await;
     let connect = trace.get(Stage::Connect).unwrap_or_default();
     trace.set(Stage::Execute, (clock.now() - began).saturating_sub(connect));
@@ -112,20 +113,31 @@ async fn answer(
     if is_upgrade {
         return upgrade::send(pool.endpoint(), request)
             .await
-            .map(|response| response.map(Source::Body))
-            .map_err(|(error, unsent)| (error, unsent));
+            .map(|response| response.map(Source::Body));
     }
-    let began = clock.now();
-    let connection = match pool.connect().await {
-        Ok(connection) => connection,
-        Err(error) => return Err((error, Some(Box::new(request)))),
+    let connection = match pool.idle() {
+        Some(connection) => connection,
+        None => match connect(pool, clock, trace).await {
+            Ok(connection) => connection,
+            Err(error) => return Err((error, Some(Box::new(request)))),
+        },
     };
-    trace.set(Stage::Connect, clock.now() - began);
     let response = connection.send(request).await?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err((unasked_switch(), None));
     }
     Ok(response.map(Source::Connection))
+}
+
+async fn connect(
+    pool: &Arc<Pool>,
+    clock: Clock,
+    trace: &mut Trace,
+) -> Result<Connected, CallError> {
+    let began = clock.now();
+    let connected = pool.connect().await;
+    trace.set(Stage::Connect, clock.now() - began);
+    connected
 }
 
 fn late(timeout: Duration) -> CallError {

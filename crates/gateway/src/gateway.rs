@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use gapless_net::{Handler, Limits, upgrade};
@@ -47,7 +46,6 @@ impl Default for GatewayConfig {
 pub struct Gateway {
     config: GatewayConfig,
     shared: Arc<Shared>,
-    in_flight: Arc<AtomicUsize>,
     shutdown: Shutdown,
 }
 
@@ -89,7 +87,7 @@ impl Gateway {
     ) -> Arc<Self> {
         let control = OnceLock::new();
         let shared = Arc::new(Shared { clock, metrics, control, routes: Routes::default() });
-        Arc::new(Gateway { config, shared, in_flight: Arc::default(), shutdown })
+        Arc::new(Gateway { config, shared, shutdown })
     }
 
     /// Says who hears its wishes. Once.
@@ -156,7 +154,7 @@ impl Gateway {
 
     fn enter(&self) -> Result<InFlight, Refusal> {
         let max = self.config.in_flight_max;
-        InFlight::enter(&self.in_flight, max, &self.shared.metrics).ok_or_else(|| {
+        InFlight::enter(max, &self.shared.metrics).ok_or_else(|| {
             let message = format!("the gateway carries {max} requests, as many as it may");
             Refusal::new(Reason::GatewayFull, message)
         })
@@ -219,9 +217,11 @@ impl Gateway {
         exchange: Exchange,
     ) -> Attempt {
         let Exchange { request, client_upgrade, is_upgrade, arrived, mut trace, .. } = exchange;
-        let start = self.note_start(leased, arrived, &mut trace);
-        let (timeout, clock) = (revision.spec.timeout.0, self.shared.clock);
-        let calling = forward::call(leased, request, is_upgrade, timeout, clock, &mut trace);
+        let clock = self.shared.clock;
+        let began = clock.now();
+        let start = note_start(leased, arrived, began, &mut trace);
+        let (timeout, when) = (revision.spec.timeout.0, (clock, began));
+        let calling = forward::call(leased, request, is_upgrade, timeout, when, &mut trace);
         let (error, unsent) = match calling.await {
             Ok(mut response) => {
                 forward::finish(&mut response, ticket.queue(), leased, start, &trace);
@@ -255,16 +255,16 @@ impl Gateway {
             None => Attempt::Failed(refusal),
         }
     }
+}
 
-    /// Notes how long the request waited, and the start it waited for.
-    fn note_start(&self, leased: &Leased, arrived: Time, trace: &mut Trace) -> Start {
-        trace.set(Stage::Queue, self.shared.clock.now() - arrived);
-        if leased.ready_at < arrived {
-            return Start::warm;
-        }
-        trace.set_start(&leased.start.phases);
-        Start::cold
+/// Notes how long a request waited, and the start it waited for.
+fn note_start(leased: &Leased, arrived: Time, began: Time, trace: &mut Trace) -> Start {
+    trace.set(Stage::Queue, began - arrived);
+    if leased.ready_at < arrived {
+        return Start::warm;
     }
+    trace.set_start(&leased.start.phases);
+    Start::cold
 }
 
 /// Passes an answer on, or joins both sides when they switch protocols.

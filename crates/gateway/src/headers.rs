@@ -59,11 +59,13 @@ pub(crate) fn for_function(headers: &mut HeaderMap, client: SocketAddr, prefix: 
         std::net::IpAddr::V6(ip) => write!(text, "for=\"[{ip}]\""),
     };
     if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok()) {
-        let _ = write!(text, ";host=\"{}\"", host.replace(['"', '\\'], ""));
+        text.push_str(";host=\"");
+        text.extend(host.chars().filter(|c| !matches!(c, '"' | '\\')));
+        text.push('"');
     }
     text.push_str(";proto=http");
-    append(headers, FORWARDED, &text);
-    append(headers, X_FORWARDED_FOR, &client.ip().to_string());
+    append(headers, FORWARDED, text);
+    append(headers, X_FORWARDED_FOR, client.ip().to_string());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
@@ -89,19 +91,15 @@ pub(crate) fn for_function(headers: &mut HeaderMap, client: SocketAddr, prefix: 
 
 /// Adds an element to a list header, after what former proxies said. One line, as
 /// not everybody joins several.
-fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut text = String::new();
-    for former in headers.get_all(&name) {
-        text.push_str(former.to_str().unwrap_or_default());
-        text.push_str(", ");
-    }
-    let value = if text.is_empty() {
-        HeaderValue::from_str(element)
+fn append(headers: &mut HeaderMap, name: HeaderName, element: String) {
+    let former = headers.get_all(&name).into_iter().filter_map(|value| value.to_str().ok());
+    let mut whole = former.fold(String::new(), |whole, one| whole + one + ", ");
+    if whole.is_empty() {
+        whole = element;
     } else {
-        text.push_str(element);
-        HeaderValue::try_from(text)
-    };
-    if let Ok(value) = value {
+        whole.push_str(&element);
+    }
+    if let Ok(value) = HeaderValue::try_from(whole) {
         headers.insert(name, value);
     }
 }

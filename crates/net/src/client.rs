@@ -69,21 +69,19 @@ impl Pool {
         Arc::new(Pool { endpoint, idle: Mutex::new(Vec::new()), idle_max })
     }
 
-    /// A connection: an idle one that is still open, or a new one.
-    pub async fn connect(self: &Arc<Self>) -> Result<Connected, CallError> {
+    /// An idle connection that is still open.
+    pub fn idle(self: &Arc<Self>) -> Option<Connected> {
         loop {
-            let Some(mut halves) = self.idle.lock().pop() else {
-                break;
-            };
-            let is_open = poll_fn(|cx| {
-                let has_ended = halves.poll_move(cx);
-                Poll::Ready(!has_ended && halves.sender.is_ready())
-            })
-            .await;
-            if is_open {
-                return Ok(Connected { halves, pool: self.clone() });
+            let mut halves = self.idle.lock().pop()?;
+            let has_ended = halves.poll_move(&mut unwoken());
+            if !has_ended && halves.sender.is_ready() {
+                return Some(Connected { halves, pool: self.clone() });
             }
         }
+    }
+
+    /// A new connection.
+    pub async fn connect(self: &Arc<Self>) -> Result<Connected, CallError> {
         let (sender, mover) = open(&self.endpoint).await?;
         let halves = Halves { sender, mover: Box::pin(mover) };
         Ok(Connected { halves, pool: self.clone() })
@@ -100,6 +98,13 @@ impl Pool {
             idle.push(halves);
         }
     }
+}
+
+/// For polls that are repeated anyway before anybody waits. The halves of one
+/// connection tell each other what happens by waking the task, which is the one
+/// that polls them: every such wake-up would run the whole task once more.
+fn unwoken() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// Connects and shakes hands.
@@ -150,14 +155,20 @@ impl Connected {
         let mut mover = halves.mover;
         let mut has_ended = false;
         let answered = poll_fn(|cx| {
-            // Sends, then looks whether that brought the answer. Once the mover
-            // has ended it has settled the answer, one way or the other.
-            if !has_ended && mover.as_mut().poll(cx).is_ready() {
-                has_ended = true;
+            // Sends, then looks whether that brought the answer, which can come
+            // from nowhere else. Once the mover has ended it has settled it.
+            if has_ended {
+                return answer.as_mut().poll(cx);
             }
-            answer.as_mut().poll(cx)
+            has_ended = mover.as_mut().poll(cx).is_ready();
+            answer.as_mut().poll(&mut unwoken())
         })
         .await;
+        if !has_ended && answered.is_ok() {
+            // Asking for the body would wake whoever the mover was last polled
+            // for: this task, which is awake and moves it anyway.
+            has_ended = mover.as_mut().poll(&mut unwoken()).is_ready();
+        }
         let halves = (!has_ended).then_some(Halves { sender: halves.sender, mover });
         match answered {
             Ok(response) => Ok(response.map(|incoming| body(incoming, halves, pool))),
@@ -211,7 +222,7 @@ impl ConnectionBody {
         };
         // The mover learns that the exchange is complete when it is next polled.
         // It needs no waker: whoever takes the connection polls it anew.
-        let has_ended = halves.poll_move(&mut Context::from_waker(Waker::noop()));
+        let has_ended = halves.poll_move(&mut unwoken());
         if !has_ended && halves.sender.is_ready() {
             self.pool.put_back(halves);
         }
@@ -227,14 +238,19 @@ impl HttpBody for ConnectionBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let mut frame = Pin::new(&mut this.incoming).poll_frame(cx);
-        if frame.is_pending()
-            && let Some(halves) = &mut this.halves
-        {
-            if halves.poll_move(cx) {
+        // What comes, comes by moving, so that is what this task is woken for;
+        // when the connection has ended, everything is there.
+        let mut frame = Pin::new(&mut this.incoming).poll_frame(&mut unwoken());
+        if frame.is_pending() {
+            if let Some(halves) = &mut this.halves
+                && halves.poll_move(cx)
+            {
                 this.halves = None;
             }
-            frame = Pin::new(&mut this.incoming).poll_frame(cx);
+            frame = match &this.halves {
+                Some(_) => Pin::new(&mut this.incoming).poll_frame(&mut unwoken()),
+                None => Pin::new(&mut this.incoming).poll_frame(cx),
+            };
         }
         if matches!(frame, Poll::Ready(None)) {
             this.settle();

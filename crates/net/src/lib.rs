@@ -6,6 +6,7 @@
 //!   and driven by the request that uses them;
 //! - [`upgrade`]: passes an upgraded connection (WebSocket) through.
 
+mod activity;
 pub mod client;
 mod io;
 pub mod linger;

@@ -21,10 +21,12 @@
 //! request body that nobody reads yet.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,18 +35,22 @@ use gapless_rt::Shutdown;
 use http::Response;
 use http_body::Body as HttpBody;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::activity::{Activity, Counted, Stop};
 use crate::linger::Lingering;
+
+/// How long a connection that nobody used may take to close.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// The body of its answers.
-    type Body: HttpBody<Data = Bytes, Error = BodyError> + Send + 'static;
+    type Body: HttpBody<Data = Bytes, Error = BodyError> + Send + Unpin + 'static;
 
     /// Answers one. Runs on the connection's task; dropped when the client leaves.
     fn handle(
@@ -64,7 +70,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Limits {
     /// Connections at a time; more wait in the kernel's backlog.
     pub connections: usize,
-    /// Time for a request's head to arrive.
+    /// Time for a request's head to arrive, and for the next request after one;
+    /// a connection is closed after at most twice this.
     pub header_read: Duration,
     /// Bytes of a request's head.
     pub header_bytes: usize,
@@ -98,14 +105,15 @@ pub async fn serve<H: Handler>(
     shutdown: Shutdown,
 ) {
     let open = Arc::new(Semaphore::new(limits.connections));
-    let builder = Arc::new(builder(&limits));
+    let (builder, stop) = (Arc::new(builder(&limits)), Arc::new(Stop::default()));
     loop {
-        let Ok(permit) = open.clone().acquire_owned().await else {
-            return;
+        let permit = tokio::select! {
+            permit = open.clone().acquire_owned() => permit,
+            () = shutdown.begun() => break,
         };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = shutdown.begun() => return,
+            () = shutdown.begun() => break,
         };
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
@@ -116,26 +124,26 @@ pub async fn serve<H: Handler>(
         };
         prepare(&stream, &limits);
         let (handler, builder, limits) = (handler.clone(), builder.clone(), limits.clone());
-        let stopping = shutdown.clone();
+        let stop = stop.clone();
         shutdown.spawn(async move {
             handler.connection(true);
-            connection(stream, client, &handler, &builder, &limits, stopping).await;
+            connection(stream, client, handler.clone(), &builder, &limits, &stop).await;
             handler.connection(false);
             drop(permit);
         });
     }
+    stop.stop();
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
+        // Instead there is `Activity`, which costs nothing per request.
+        .header_read_timeout(None)
         .max_buf_size(limits.header_bytes);
     builder
         .http2()
-        .timer(TokioTimer::new())
         .adaptive_window(true)
         .max_concurrent_streams(limits.streams_per_connection)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
@@ -159,26 +167,62 @@ fn prepare(stream: &TcpStream, limits: &Limits) {
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(limits.client_stall));
 }
 
+/// What a connection's requests share.
+struct Connection<H> {
+    handler: Arc<H>,
+    client: SocketAddr,
+    activity: Arc<Activity>,
+}
+
+impl<H: Handler> Connection<H> {
+    async fn answer(self: Arc<Self>, request: Request) -> Response<Counted<H::Body>> {
+        let busy = self.activity.begin();
+        let response = self.handler.handle(self.client, request).await;
+        response.map(|body| Counted::new(body, busy))
+    }
+}
+
+/// Why a connection is not served on.
+enum End {
+    /// Clients break connections as they like; that is not ours to report.
+    Closed,
+    Shutdown,
+    Idle,
+}
+
 async fn connection<H: Handler>(
     stream: TcpStream,
     client: SocketAddr,
-    handler: &Arc<H>,
+    handler: Arc<H>,
     builder: &Builder<TokioExecutor>,
     limits: &Limits,
-    shutdown: Shutdown,
+    stop: &Stop,
 ) {
+    let activity = Arc::new(Activity::default());
+    let shared = Arc::new(Connection { handler, client, activity: activity.clone() });
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.handle(client, request.map(Into::into)).await) }
+        let answering = shared.clone().answer(request.map(Into::into));
+        async move { Ok::<_, Infallible>(answering.await) }
     });
     let serving =
         builder.serve_connection_with_upgrades(TokioIo::new(Lingering::new(stream)), service);
     let mut serving = pin!(serving);
-    tokio::select! {
-        // Clients break connections as they like; that is not ours to report.
-        _ = serving.as_mut() => return,
-        () = shutdown.begun() => {}
-    }
+    let mut stopped = pin!(stop.stopped());
+    let mut idle = pin!(activity.idle(limits.header_read));
+    let end = poll_fn(|cx| {
+        if serving.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Closed);
+        }
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Shutdown);
+        }
+        idle.as_mut().poll(cx).map(|()| End::Idle)
+    });
+    let grace = match end.await {
+        End::Closed => return,
+        End::Shutdown => limits.drain,
+        End::Idle => IDLE_GRACE,
+    };
     serving.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(limits.drain, serving).await;
+    let _ = tokio::time::timeout(grace, serving).await;
 }

@@ -1,5 +1,8 @@
 //! Orderly shutdown: everyone is told once, the teller waits for those who must finish.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
@@ -8,6 +11,8 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     token: CancellationToken,
+    /// What the token says, for those who ask often: asking the token locks.
+    has_begun: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
@@ -24,7 +29,7 @@ impl Shutdown {
 
     /// Whether shutdown has begun.
     pub fn has_begun(&self) -> bool {
-        self.token.is_cancelled()
+        self.has_begun.load(Ordering::Acquire)
     }
 
     /// Runs a task that [`Shutdown::finish`] waits for.
@@ -38,13 +43,14 @@ impl Shutdown {
 
     /// Tells everyone, and does not wait.
     pub fn begin(&self) {
+        self.has_begun.store(true, Ordering::Release);
         self.token.cancel();
     }
 
     /// Tells everyone and waits for the tasks, at most `grace`. Returns whether
     /// all of them ended.
     pub async fn finish(&self, grace: std::time::Duration) -> bool {
-        self.token.cancel();
+        self.begin();
         self.tasks.close();
         tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
     }

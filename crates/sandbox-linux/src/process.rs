@@ -91,7 +91,7 @@ pub(crate) enum Stage {
 pub(crate) struct Starting {
     pub(crate) reply: oneshot::Sender<Result<Live, StartFailure>>,
     pub(crate) report: StartReport,
-    pub(crate) spawned_at: Instant,
+    pub(crate) exec_at: Instant,
     pub(crate) look_at: Instant,
     /// Whether its Unix socket has appeared.
     pub(crate) has_socket: bool,
@@ -159,16 +159,16 @@ impl Starting {
     pub(crate) fn new(
         reply: oneshot::Sender<Result<Live, StartFailure>>,
         report: StartReport,
-        now: Instant,
+        exec_at: Instant,
         examine_every: Duration,
     ) -> Self {
         Starting {
             reply,
             report,
-            spawned_at: now,
-            look_at: now + LOOK_MIN,
+            exec_at,
+            look_at: exec_at + LOOK_MIN,
             has_socket: false,
-            examine_at: now + examine_every,
+            examine_at: exec_at + examine_every,
             elsewhere: None,
             has_lost_port: false,
         }
@@ -181,7 +181,7 @@ impl Starting {
         } else if self.has_socket {
             LOOK_MIN
         } else {
-            ((now - self.spawned_at) / LOOK_PART).clamp(LOOK_MIN, LOOK_MAX)
+            ((now - self.exec_at) / LOOK_PART).clamp(LOOK_MIN, LOOK_MAX)
         };
         self.look_at = now + pause;
     }
@@ -213,7 +213,7 @@ impl Process {
     pub(crate) fn wakes_at(&self, start_timeout: Duration) -> Option<Instant> {
         match &self.stage {
             Stage::Starting(starting) => Some(
-                starting.look_at.min(starting.examine_at).min(starting.spawned_at + start_timeout),
+                starting.look_at.min(starting.examine_at).min(starting.exec_at + start_timeout),
             ),
             Stage::Live(_) => None,
             Stage::Ending { kill_at, .. } => *kill_at,

@@ -23,8 +23,9 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 use libc::{c_char, c_int, c_ulong, c_void, pid_t};
 use rustix::process::Pid;
@@ -73,6 +74,9 @@ pub(crate) struct Streams<'a> {
 pub(crate) struct Spawned {
     pub(crate) pid: Pid,
     pub(crate) pidfd: OwnedFd,
+    /// From the call until the child called exec, by the child's clock: the parent
+    /// may get a processor back only when the program first waits.
+    pub(crate) to_exec: Duration,
 }
 
 /// Which step a child did not get over.
@@ -110,6 +114,7 @@ struct Child {
     streams: [c_int; 3],
     limits: [(Resource, libc::rlimit); 3],
     parent: pid_t,
+    exec_at: libc::timespec,
     step: Step,
     errno: c_int,
 }
@@ -150,25 +155,26 @@ impl Spawner {
                 (libc::RLIMIT_DATA, limit(program.limits.data_bytes_max)),
             ],
             parent: rustix::process::getpid().as_raw_nonzero().get(),
+            exec_at: now(),
             step: Step::Clone,
             errno: 0,
         };
+        let begun = child.exec_at;
         let cloned = self.clone_child(&mut child);
         // SAFETY: `child` outlives the call, and its pointers the vectors above. The
         // child wrote to it through the pointer it got, so it is read as volatile.
-        let (step, errno) =
-            unsafe { (ptr::read_volatile(&child.step), ptr::read_volatile(&child.errno)) };
-        let spawned = cloned.map_err(|error| SpawnError { step: Step::Clone, error })?;
+        let Child { step, errno, exec_at, .. } = unsafe { ptr::read_volatile(&child) };
+        let (pid, pidfd) = cloned.map_err(|error| SpawnError { step: Step::Clone, error })?;
         if errno == 0 {
-            return Ok(spawned);
+            return Ok(Spawned { pid, pidfd, to_exec: between(begun, exec_at) });
         }
         // It has exited; nobody else waits for it.
-        let id = rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&spawned.pidfd));
+        let id = rustix::process::WaitId::PidFd(pidfd.as_fd());
         let _ = rustix::process::waitid(id, rustix::process::WaitIdOptions::EXITED);
         Err(SpawnError { step, error: io::Error::from_raw_os_error(errno) })
     }
 
-    fn clone_child(&mut self, child: &mut Child) -> io::Result<Spawned> {
+    fn clone_child(&mut self, child: &mut Child) -> io::Result<(Pid, OwnedFd)> {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: c_int = -1;
         let stack_end = self.stack.as_mut_ptr_range().end;
@@ -200,8 +206,21 @@ impl Spawner {
         // SAFETY: the kernel has just made this descriptor for us alone.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("clone returned 0"))?;
-        Ok(Spawned { pid, pidfd })
+        Ok((pid, pidfd))
     }
+}
+
+/// The monotonic clock. Safe between clone and exec: it allocates and locks nothing.
+fn now() -> libc::timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the struct it is given, and cannot fail for this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now
+}
+
+fn between(from: libc::timespec, to: libc::timespec) -> Duration {
+    let nanos = |at: libc::timespec| i128::from(at.tv_sec) * 1_000_000_000 + i128::from(at.tv_nsec);
+    Duration::from_nanos(u64::try_from(nanos(to) - nanos(from)).unwrap_or(0))
 }
 
 /// Whether anybody has the file open for writing. A read lease is given only when
@@ -270,6 +289,7 @@ unsafe fn become_program(child: *mut Child) -> Step {
         // without. A kernel that does not know the call loses only that.
         libc::syscall(libc::SYS_close_range, 3 as c_ulong, u32::MAX as c_ulong, 0 as c_ulong);
         reset_signals();
+        ptr::write_volatile(&raw mut (*child).exec_at, now());
         libc::execve((*child).path, (*child).arguments, (*child).environment);
         Step::Exec
     }

@@ -41,7 +41,9 @@ async fn start_cost() {
             let stopped = std::time::Instant::now();
             started.sandbox.stop(Duration::from_secs(5)).await;
             let stop = stopped.elapsed();
-            for (row, took) in rows.iter_mut().zip([total, total - own, create, boot, own, stop]) {
+            for (row, took) in
+                rows.iter_mut().zip([total, total.saturating_sub(own), create, boot, own, stop])
+            {
                 row.push(took);
             }
         }

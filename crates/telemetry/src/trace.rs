@@ -65,8 +65,10 @@ impl Trace {
         for (name, took) in STAGE_NAMES.iter().zip(&self.stages) {
             if let Some(took) = took {
                 let comma = if text.is_empty() { "" } else { ", " };
+                let micros = took.as_micros();
+                let (millis, rest) = (micros / 1_000, micros % 1_000);
                 // Writing into a String cannot fail.
-                let _ = write!(text, "{comma}{name};dur={:.3}", took.as_secs_f64() * 1e3);
+                let _ = write!(text, "{comma}{name};dur={millis}.{rest:03}");
             }
         }
         text

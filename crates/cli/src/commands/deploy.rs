@@ -134,7 +134,7 @@ async fn upload(client: &Client, artifact: Artifact) -> Outcome<String> {
     }
     let size = output::bytes(artifact.size_bytes);
     let files = match artifact.files {
-        1 => String::new(),
+        0 | 1 => String::new(),
         several => format!(" in {several} files"),
     };
     let path = artifact_path(&artifact.digest);

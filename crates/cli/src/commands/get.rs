@@ -23,6 +23,10 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Format, Table};
 
+/// What the state column says of an object that is no more.
+const DELETED: &str = "Deleted";
+/// The longest text of a state column: a watch leaves room for it.
+const LONGEST_STATE: &str = "Retiring";
 /// How often lists without a watch are read again.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -86,7 +90,7 @@ async fn show<T: Listed>(args: &Args) -> Outcome {
     let namespace = (!args.all_namespaces).then_some(args.namespace.as_str());
     let path = list_path::<T>(namespace);
     let with_namespace = args.all_namespaces && T::IS_NAMESPACED;
-    let mut printer = Printer::new(args.output.output, with_namespace);
+    let mut printer = Printer::new(args.output.output, with_namespace, args.watch);
     if args.watch && T::IS_WATCHED {
         return watch::<T>(&client, &path, args, &mut printer).await;
     }
@@ -168,12 +172,13 @@ async fn refresh<T: Listed>(
 struct Printer {
     format: Format,
     with_namespace: bool,
+    is_watch: bool,
     table: Option<Table>,
 }
 
 impl Printer {
-    fn new(format: Format, with_namespace: bool) -> Self {
-        Printer { format, with_namespace, table: None }
+    fn new(format: Format, with_namespace: bool, is_watch: bool) -> Self {
+        Printer { format, with_namespace, is_watch, table: None }
     }
 
     fn header<T: Listed>(&self) -> Vec<&'static str> {
@@ -194,6 +199,19 @@ impl Printer {
         cells
     }
 
+    /// Columns for `rows` and, in a watch, for what may still come.
+    fn table<T: Listed>(&self, rows: &[Vec<String>]) -> Table {
+        let mut table = Table::new(&self.header::<T>(), rows);
+        if self.is_watch {
+            table.widen(self.state_column::<T>(), LONGEST_STATE);
+        }
+        table
+    }
+
+    fn state_column<T: Listed>(&self) -> usize {
+        usize::from(self.with_namespace) + T::COLUMNS.iter().position(is_state).unwrap_or(0)
+    }
+
     /// Prints a whole list; the object alone when one was asked for by name.
     fn list<T: Listed>(&mut self, list: &List<Value>, is_single: bool) -> Outcome {
         match self.format {
@@ -212,7 +230,7 @@ impl Printer {
                 }
                 let rows: Vec<Vec<String>> =
                     objects.iter().map(|object| self.cells(object)).collect();
-                let table = Table::new(&self.header::<T>(), &rows);
+                let table = self.table::<T>(&rows);
                 let mut text = table.header();
                 text.extend(rows.iter().map(|row| table.row(row)));
                 self.table = Some(table);
@@ -233,13 +251,11 @@ impl Printer {
                 let object: T = read(item)?;
                 let mut cells = self.cells(&object);
                 if change == "DELETED" {
-                    let ready = usize::from(self.with_namespace)
-                        + T::COLUMNS.iter().position(is_state).unwrap_or(0);
-                    cells[ready] = "Deleted".to_owned();
+                    cells[self.state_column::<T>()] = DELETED.to_owned();
                 }
                 let mut text = String::new();
                 if self.table.is_none() {
-                    let table = Table::new(&self.header::<T>(), std::slice::from_ref(&cells));
+                    let table = self.table::<T>(std::slice::from_ref(&cells));
                     text.push_str(&table.header());
                     self.table = Some(table);
                 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Failure, Outcome};
@@ -153,6 +154,16 @@ fn warn_if_open(options: &Options) {
                 address.port()
             );
         }
+    }
+}
+
+/// Takes as many open files as this process may have: every connection and every
+/// instance is one or more, and the usual limit of 1,024 is for interactive programs.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 

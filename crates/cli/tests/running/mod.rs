@@ -64,6 +64,11 @@ impl Up {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Whether it has ended, without reaping it.
+    pub(crate) fn has_ended(&self) -> bool {
+        !is_alive(&self.pid().as_raw_nonzero().to_string())
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

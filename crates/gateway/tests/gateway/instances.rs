@@ -47,7 +47,8 @@ async fn connections_are_kept_and_used_again() {
             let sent = request("POST", "/", body);
             let answered = Answered::read(sender.send_request(sent).await.unwrap()).await;
             assert_eq!(answered.text(), if index % 3 == 0 { "" } else { "hello" });
-            assert_eq!(answered.header("server-timing").contains("connect;dur="), true);
+            let has_connected = answered.header("server-timing").contains("connect;dur=");
+            assert_eq!(has_connected, index == 0);
         }
         assert_eq!(accepted.load(Ordering::SeqCst), 1);
         let some = futures::future::join_all((0..40).map(|_| platform.get("/")));

@@ -149,7 +149,6 @@ async fn python(args: &Args) -> Result<Findings> {
     }
     let platform = Platform::start(&[]).await?;
     let code = Code::command(&["python3", "sleeper.py"], &[("sleeper.py", SLEEPER)])?;
-    platform.api().await?.upload(&code).await?;
     let mut sides: [Rounds; WAYS.len()] = Default::default();
     for round in 0..args.rounds as usize {
         for turn in 0..WAYS.len() {
@@ -193,6 +192,8 @@ async fn python_round(
 ) -> Result<(Report, Duration, f64)> {
     let before = platform.starts().await?;
     let mut api = platform.api().await?;
+    // Each round's function is deleted, and with it code that nothing else uses.
+    api.upload(code).await?;
     let load = Load::new(platform.get(name, "/"), expect_body(b"hello\n")).noting();
     let spec = spec(requests, &way.changes());
     let (report, total) = if way == Way::Minimum {

@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     pub(super) kind: Kind,
     /// How many functions
-    #[arg(short = 'n', long, default_value_t = 200)]
+    #[arg(short = 'n', long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) functions: u32,
 }
 

@@ -7,6 +7,7 @@
 
 mod burst;
 mod cold;
+mod generator;
 mod idle;
 mod overload;
 mod peers;
@@ -54,9 +55,15 @@ enum Bench {
     Idle(idle::Args),
     /// From the start of the program until it is ready
     Up(up::Args),
+    /// The load generator itself, against wrk
+    Generator(generator::Args),
     /// A short version of everything
     All(peers::Args),
 }
+
+/// The least and the most that one measurement may take.
+const SECONDS_MIN: f64 = 0.1;
+const SECONDS_MAX: f64 = 3600.0;
 
 /// What a function is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,6 +101,7 @@ async fn measure(bench: Bench) -> Result<Vec<Findings>> {
         Bench::Overload(args) => vec![overload::run(&args).await?],
         Bench::Idle(args) => vec![idle::run(&args).await?],
         Bench::Up(args) => vec![up::run(&args).await?],
+        Bench::Generator(args) => vec![generator::run(&args).await?],
         Bench::All(peers) => all(&peers).await?,
     })
 }
@@ -111,23 +119,26 @@ async fn all(peers: &peers::Args) -> Result<Vec<Findings>> {
     add("up", up::run(&up::Args { times: 10, functions: 1000 }).await);
     for kind in [Kind::Wasm, Kind::Http] {
         let args = cold::Args { kind, functions: 100 };
-        add("cold", cold::run(&args).await);
+        add(&format!("cold {kind:?}"), cold::run(&args).await);
     }
     for kind in [Kind::Wasm, Kind::Http] {
         let peers = peers.clone();
         let args = warm::Args { kind, rounds: 3, seconds: 1.0, connections: 32, peers };
-        add("warm", warm::run(&args).await);
+        add(&format!("warm {kind:?}"), warm::run(&args).await);
     }
     for kind in [burst::Kind::Fake, burst::Kind::Python] {
         let args = burst::Args { kind, requests: 1000, rounds: 1 };
-        add("burst", burst::run(&args).await);
+        add(&format!("burst {kind:?}"), burst::run(&args).await);
     }
     add("overload", overload::run(&overload::Args { seconds: 5.0 }).await);
     add("idle", idle::run(&idle::Args { functions: 2000 }).await);
+    let generator = generator::Args { rounds: 3, seconds: 1.0, connections: 32 };
+    add("generator", generator::run(&generator).await);
     Ok(found)
 }
 
 /// Seconds typed by a person, as a span.
 fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.clamp(0.1, 3600.0))
+    let seconds = if seconds.is_nan() { SECONDS_MIN } else { seconds };
+    Duration::from_secs_f64(seconds.clamp(SECONDS_MIN, SECONDS_MAX))
 }

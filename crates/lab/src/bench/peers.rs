@@ -24,6 +24,8 @@ const NGINX_KEEPALIVE: usize = 64;
 
 /// Where the peers are.
 #[derive(clap::Args, Clone, Debug, Default)]
+// Flattened into another `Args`, whose group has the same name.
+#[group(skip)]
 pub(super) struct Args {
     /// The wasmtime program to compare with [default: the one in PATH]
     #[arg(long, value_name = "PATH", env = "GAPLESS_WASMTIME")]
@@ -45,6 +47,8 @@ pub(super) const GET_WASMTIME: &str = "skipped `wasmtime serve`: there is no was
 /// How to get what is missing.
 pub(super) const GET_NGINX: &str =
     "skipped nginx: it is not installed; `apt-get install nginx-light`";
+/// How to get what is missing.
+pub(super) const GET_WRK: &str = "skipped: wrk is not installed; `apt-get install wrk`";
 
 /// `wasmtime serve` with a component, if there is a wasmtime.
 pub(super) async fn wasmtime(args: &Args, component: &[u8]) -> Result<Option<Peer>> {

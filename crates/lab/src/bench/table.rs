@@ -117,6 +117,7 @@ impl Findings {
 /// A figure with as many decimals as matter.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
+        _ if value.is_nan() => "none".to_owned(),
         size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
@@ -124,17 +125,18 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// The median; 0 of nothing.
+/// The median; not a number of nothing, so that it meets no goal.
 pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// A quantile by nearest rank, the mean of the middle two for an even median; 0 of nothing.
+/// A quantile by nearest rank, the mean of the middle two for an even median; not a
+/// number of nothing.
 pub(crate) fn quantile(values: &[f64], quantile: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else {
-        return 0.0;
+        return f64::NAN;
     };
     if quantile == 0.5 && last % 2 == 1 {
         return f64::midpoint(sorted[last / 2], sorted[last / 2 + 1]);
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_by_nearest_rank() {
-        assert_eq!(median(&[]), 0.0);
+        assert!(median(&[]).is_nan());
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
@@ -163,6 +165,9 @@ mod tests {
         let mut findings = Findings::of("test");
         findings.goal("total", "ms", 406.0, Goal::AtMost(405.0));
         findings.goal("rate", "1/s", 2.0, Goal::AtLeast(1.5));
+        findings.goal("of nothing", "ms", median(&[]), Goal::AtMost(1.0));
+        assert_eq!(findings.rows[2].ok, Some(false));
+        assert!(serde_json::to_value(&findings.rows[2]).unwrap()["value"].is_null());
         assert_eq!(findings.rows[0].ok, Some(false));
         assert_eq!(findings.rows[1].ok, Some(true));
         let table = findings.table();

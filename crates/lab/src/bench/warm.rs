@@ -35,8 +35,8 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 3.0)]
     pub(super) seconds: f64,
     /// Connections, each with one request under way
-    #[arg(long, default_value_t = 32)]
-    pub(super) connections: usize,
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) connections: u16,
     #[command(flatten)]
     pub(super) peers: peers::Args,
 }
@@ -59,7 +59,8 @@ async fn wasm(args: &Args) -> Result<Findings> {
     }
     let ours = Load::new(platform.get("hello", "/"), expect_body(HELLO_ANSWER));
     let theirs = peer.as_ref().map(|peer| direct(peer, "/"));
-    let found = rounds(args, &mut findings, &ours, theirs.as_ref(), args.connections).await;
+    let found =
+        rounds(args, &mut findings, &ours, theirs.as_ref(), usize::from(args.connections)).await;
     found.add_to(&mut findings, "wasmtime serve", 1.0, Some(1.0));
     platform.stop().await?;
     Ok(findings)
@@ -78,7 +79,8 @@ async fn http(args: &Args) -> Result<Findings> {
     }
     let ours = Load::new(platform.get("probe", "/hello"), expect_body(HELLO_ANSWER));
     let theirs = proxy.as_ref().map(|proxy| direct(proxy, "/hello"));
-    let found = rounds(args, &mut findings, &ours, theirs.as_ref(), args.connections).await;
+    let found =
+        rounds(args, &mut findings, &ours, theirs.as_ref(), usize::from(args.connections)).await;
     found.add_to(&mut findings, "nginx", 0.8, None);
 
     let bare = direct(&alone, "/hello");

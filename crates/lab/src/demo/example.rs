@@ -38,7 +38,7 @@ pub(super) const EXAMPLES: &[Example] = &[
     Example {
         name: "search",
         what: "finds words in a book (Wasm component)",
-        files: folder!("search", "gapless.yaml", "search.wasm"),
+        files: folder!("search", "gapless.yaml", "search.wasm", "opticks.txt"),
         expected: include_str!("../../../../examples/search/expected.json"),
         needs: None,
     },

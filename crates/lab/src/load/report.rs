@@ -28,8 +28,12 @@ pub(crate) fn record(histogram: &mut Histogram<u64>, span: Duration) {
     histogram.saturating_record(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
 }
 
-/// A quantile in milliseconds; 0 when nothing was recorded.
+/// A quantile in milliseconds; not a number when nothing was recorded, so that it
+/// meets no goal.
 pub(crate) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    if histogram.is_empty() {
+        return f64::NAN;
+    }
     histogram.value_at_quantile(quantile) as f64 / 1e6
 }
 
@@ -165,7 +169,7 @@ impl Report {
 
     /// A quantile of the latency of answers with `status`, in milliseconds.
     pub fn status_latency_ms(&self, status: u16, quantile: f64) -> f64 {
-        self.by_status.get(&status).map_or(0.0, |latency| quantile_ms(latency, quantile))
+        self.by_status.get(&status).map_or(f64::NAN, |latency| quantile_ms(latency, quantile))
     }
 }
 

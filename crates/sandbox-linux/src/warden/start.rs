@@ -51,7 +51,7 @@ impl Warden {
             }
         };
         let examine_every = self.config.wrong_port_patience / EXAMINATIONS;
-        let starting = Starting::new(reply, raised.report, Instant::now(), examine_every);
+        let starting = Starting::new(reply, raised.report, raised.exec_at, examine_every);
         let key = launch.key;
         let process = Process::new(launch, port, raised.spawned, raised.outputs, starting);
         if let Some(guardian) = &mut self.guardian {
@@ -92,12 +92,12 @@ impl Warden {
         let spawned = self.spawner.spawn(&program, streams).map_err(NotRaised::Spawned)?;
         let report = StartReport::new(StartKind::Cold)
             .with(StartPhase::Create, created - launch.begun)
-            .with(StartPhase::Boot, created.elapsed());
+            .with(StartPhase::Boot, spawned.to_exec);
         let outputs = [
             Output::new(stdout.into(), LogStream::Stdout),
             Output::new(stderr.into(), LogStream::Stderr),
         ];
-        Ok(Raised { spawned, outputs, report })
+        Ok(Raised { exec_at: created + spawned.to_exec, spawned, outputs, report })
     }
 
     /// Looks whether a program listens, or has had its time.
@@ -122,7 +122,7 @@ impl Warden {
             }
             starting.looked(Instant::now());
         }
-        if now >= starting.spawned_at + self.config.start_timeout {
+        if now >= starting.exec_at + self.config.start_timeout {
             let after = self.config.start_timeout;
             let elsewhere = starting.elsewhere.take();
             return self.give_up(key, GivenUp::Timeout { after, elsewhere });
@@ -146,7 +146,7 @@ impl Warden {
         let (sender, died) = watch::channel(None);
         let before = std::mem::replace(&mut process.stage, Stage::Live(sender));
         let Stage::Starting(starting) = before else { return };
-        let report = starting.report.with(StartPhase::Init, starting.spawned_at.elapsed());
+        let report = starting.report.with(StartPhase::Init, starting.exec_at.elapsed());
         self.unsettled.remove(&key);
         if starting.reply.send(Ok(Live { address, report, died })).is_err() {
             process.end(Duration::ZERO, Outcome::Wanted);
@@ -173,7 +173,7 @@ impl Warden {
             if starting.elsewhere.is_none() {
                 let line = wrong_port(elsewhere, process.port);
                 process.launch.logs.line(LogStream::Platform, line.as_bytes());
-            } else if starting.spawned_at.elapsed() >= self.config.wrong_port_patience {
+            } else if starting.exec_at.elapsed() >= self.config.wrong_port_patience {
                 let elsewhere = elsewhere.clone();
                 return self.give_up(key, GivenUp::WrongPort { elsewhere });
             }
@@ -184,6 +184,7 @@ impl Warden {
 
 /// A program that has taken over its process.
 struct Raised {
+    exec_at: Instant,
     spawned: Spawned,
     outputs: [Output; 2],
     report: StartReport,

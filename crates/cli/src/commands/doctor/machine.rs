@@ -130,12 +130,15 @@ const RESOLVE: &str = "browsers and curl resolve them by themselves; other progr
 fn open_files() -> Check {
     let (name, needed_for) = ("open files", "connections and instances at once");
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let current = limit.current.unwrap_or(u64::MAX);
-    let found = if current == u64::MAX { "unlimited".to_owned() } else { current.to_string() };
-    if current >= FILES_MIN {
+    // `gapless up` raises its own limit as far as it may.
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    let found = if most == u64::MAX { "unlimited".to_owned() } else { most.to_string() };
+    if most >= FILES_MIN {
         return Check::ok(name, needed_for, found);
     }
-    let help = format!("`ulimit -n {FILES_MIN}` before `gapless up`, or LimitNOFILE= in its unit");
+    let help = format!(
+        "`ulimit -Hn {FILES_MIN}` as root before `gapless up`, or LimitNOFILE= in its unit"
+    );
     Check::lacking(name, needed_for, found, help)
 }
 
