@@ -144,17 +144,17 @@ impl Api {
         self.call("DELETE", &function_path(NAMESPACE, name), b"").await.map(drop)
     }
 
-    /// The sum of a metric over its labels.
-    pub(crate) async fn metric(&mut self, name: &str) -> Result<f64> {
+    /// The sum of a metric over its labels, of the samples that have `label`.
+    pub(crate) async fn metric(&mut self, name: &str, label: &str) -> Result<f64> {
         let body = self.call("GET", "/metrics", b"").await?;
-        Ok(metric_sum(&String::from_utf8_lossy(&body), name))
+        Ok(metric_sum(&String::from_utf8_lossy(&body), name, label))
     }
 }
 
-/// The sum of the samples of `name` in Prometheus text.
-fn metric_sum(text: &str, name: &str) -> f64 {
+/// The sum of the samples of `name` in Prometheus text that have `label`.
+fn metric_sum(text: &str, name: &str, label: &str) -> f64 {
     let samples = text.lines().filter_map(|line| line.strip_prefix(name));
-    let samples = samples.filter(|rest| rest.starts_with(['{', ' ']));
+    let samples = samples.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
     samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
@@ -166,9 +166,10 @@ mod tests {
     fn metrics_are_summed_over_their_labels_only() {
         let text = "# TYPE a_total counter\na_total{s=\"x\"} 2\na_total{s=\"y z\"} 3\n\
             a_total_other 7\nb 1\n";
-        assert_eq!(metric_sum(text, "a_total"), 5.0);
-        assert_eq!(metric_sum(text, "b"), 1.0);
-        assert_eq!(metric_sum(text, "c"), 0.0);
+        assert_eq!(metric_sum(text, "a_total", ""), 5.0);
+        assert_eq!(metric_sum(text, "a_total", "s=\"x\""), 2.0);
+        assert_eq!(metric_sum(text, "b", ""), 1.0);
+        assert_eq!(metric_sum(text, "c", ""), 0.0);
     }
 
     #[test]

@@ -26,6 +26,9 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Bytes of its first line, at the most.
 const LINE_BYTES_MAX: u64 = 4096;
 
+/// Starts by outcome.
+const STARTS: &str = "gapless_node_starts_total";
+
 /// A running platform.
 #[derive(Debug)]
 pub(crate) struct Platform {
@@ -108,9 +111,11 @@ impl Platform {
         api.wait_until_ready(name).await
     }
 
-    /// Instances started so far.
+    /// Instances started so far: not those that were dropped before they began.
     pub(crate) async fn starts(&self) -> Result<f64> {
-        self.api().await?.metric("gapless_node_starts_total").await
+        let mut api = self.api().await?;
+        let all = api.metric(STARTS, "").await?;
+        Ok(all - api.metric(STARTS, "outcome=\"dropped\"").await?)
     }
 
     /// Stops it as a person would, with SIGTERM, and waits for that.

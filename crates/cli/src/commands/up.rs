@@ -79,6 +79,7 @@ pub(crate) fn default_data_dir() -> Outcome<PathBuf> {
 pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(default_data_dir, Ok)?;
     start_logging(&args)?;
+    raise_file_limit();
     if args.end_with_parent {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
             .map_err(|error| Failure::new("cannot tie this program to its parent", error))?;

@@ -142,14 +142,18 @@ pub async fn closed_loop(load: &Load, connections: usize, span: Duration) -> Rep
 /// connections. If an answer is so late that the next request is, its latency
 /// counts from the moment it was due; there must be enough connections that few are.
 pub async fn open_loop(load: &Load, connections: usize, per_second: f64, span: Duration) -> Report {
+    // Open before the first request is due: opening is not what is measured.
+    let mut opened = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        opened.push(Connection::open(load.target.address).await.ok());
+    }
     let tally = Tally::begin();
     let until = tally.begun + span;
     let period = Duration::from_secs_f64(connections as f64 / per_second);
-    let loops = (0..connections).map(|index| {
+    let loops = opened.into_iter().enumerate().map(|(index, mut connection)| {
         let (load, tally) = (load.clone(), tally.clone());
         let mut due = tally.begun + period.mul_f64(index as f64 / connections as f64);
         async move {
-            let mut connection = Connection::open(load.target.address).await.ok();
             while due < until {
                 let is_idle = Instant::now() < due;
                 tokio::time::sleep_until(due.into()).await;
