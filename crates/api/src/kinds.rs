@@ -1,5 +1,7 @@
 //! Instances and nodes as the API shows them, lists, watch events, log lines.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A list of objects.
@@ -47,6 +49,9 @@ pub struct ObjectMeta {
     pub namespace: String,
     /// When it came to be, RFC 3339.
     pub creation_timestamp: String,
+    /// For selecting.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One live environment of one revision.
@@ -105,8 +110,23 @@ pub struct Node {
 pub struct NodeStatus {
     /// Whether it takes instances.
     pub ready: bool,
+    /// Whether it was told to take no new ones.
+    #[serde(default)]
+    pub cordoned: bool,
     /// Kinds of sandboxes it has, such as `wasm`.
     pub sandboxes: Vec<String>,
+    /// The zone it is in: what fails together.
+    #[serde(default)]
+    pub zone: String,
+    /// The rack within the zone: what is near.
+    #[serde(default)]
+    pub rack: String,
+    /// Its taints, such as `gpu=yes:NoSchedule`.
+    #[serde(default)]
+    pub taints: Vec<String>,
+    /// Its devices, by kind.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// Processor share it has, in millicores.
     pub cpu_millis: u64,
     /// Of which reserved.
@@ -117,6 +137,15 @@ pub struct NodeStatus {
     pub memory_bytes_reserved: u64,
     /// Instances on it.
     pub instances: u32,
+    /// Of which starting.
+    #[serde(default)]
+    pub starting: u32,
+    /// Measured use of its processor, 0 to 1.
+    #[serde(default)]
+    pub cpu_load: f64,
+    /// Measured use of its memory, 0 to 1.
+    #[serde(default)]
+    pub memory_load: f64,
 }
 
 /// One change, as a line of a watch.

@@ -18,6 +18,7 @@ mod client;
 mod commands;
 mod exposition;
 mod failure;
+mod machine;
 mod manifest;
 mod output;
 mod platform;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use gapless_control::{Capacity, Control, ControlConfig, ControlParts};
+use gapless_control::{Control, ControlConfig, ControlParts, NodeSpec};
 use gapless_gateway::{Gateway, GatewayConfig};
 use gapless_node::{ArtifactPath, LogStore, Node, NodeConfig};
 use gapless_proto::{ControlLink, Demand, GatewayLink, NodeLink, NodeListener};
@@ -34,10 +34,9 @@ use gapless_types::{Bytes, CpuMillis, InstanceId, NodeId, RevisionName};
 use tokio::net::TcpListener;
 
 use crate::failure::{Failure, Outcome};
+use crate::machine::{LOCAL_NODE, architecture, fake_node, measure_load, memory_bytes};
 use crate::port_holder;
 
-/// The node that is this machine.
-const LOCAL_NODE: &str = "local";
 /// The node's folder for unpacked code and sockets, in the data folder.
 const RUN_DIR: &str = "run";
 /// How much more processor share than it has this machine gives away: an idle
@@ -68,6 +67,10 @@ pub(crate) struct Options {
     pub(crate) api: SocketAddr,
     /// Modelled nodes besides this machine.
     pub(crate) fake_nodes: u32,
+    /// Labels of the node that is this machine.
+    pub(crate) node_labels: Vec<(String, String)>,
+    /// Placement decisions kept to be explained as they were made.
+    pub(crate) explain_decisions: usize,
 }
 
 /// A running platform.
@@ -108,6 +111,7 @@ impl Platform {
             api: api_address,
             data_dir: options.data_dir.clone(),
             version: env!("CARGO_PKG_VERSION"),
+            decisions_kept: options.explain_decisions,
         };
         let opening = Opening { options, clock, metrics, shutdown: shutdown.clone() };
         let parts = gapless_rt::spawn_blocking(move || opening.open(config, &as_link));
@@ -115,11 +119,13 @@ impl Platform {
             parts.await.map_err(|error| Failure::new("cannot start", error))??;
         gateway.connect(Arc::new(ToControl(Arc::downgrade(&control))));
         let listener: Arc<dyn NodeListener> = control.clone();
-        for (node, capacity) in &nodes {
+        for (node, spec) in &nodes {
             node.connect(&listener);
             let link: Arc<dyn NodeLink> = node.clone();
-            control.add_node(link, capacity.clone());
+            let added = control.add_node(link, spec.clone());
+            added.map_err(|error| Failure::new("cannot start the platform", error))?;
         }
+        measure_load(&control, clock, &shutdown);
         shutdown.spawn(gateway.serve(gateway_listener));
         let api = Arc::clone(&control);
         shutdown.spawn(async move { api.serve_api(api_listener).await });
@@ -200,7 +206,7 @@ struct Opening {
 /// What came of it.
 struct Opened {
     control: Arc<Control>,
-    nodes: Vec<(Arc<Node>, Capacity)>,
+    nodes: Vec<(Arc<Node>, NodeSpec)>,
     logs: Arc<LogStore>,
 }
 
@@ -238,7 +244,8 @@ impl Opening {
         let fake: Arc<[Arc<dyn Driver>]> = Arc::from([FakeDriver::new() as Arc<dyn Driver>]);
         for number in 1..=self.options.fake_nodes {
             let (fake, id) = (Arc::clone(&fake), NodeId::new(&format!("fake-{number:05}")));
-            nodes.push(self.node(id, fake, FAKE_CORES, FAKE_MEMORY_BYTES, &path, &logs));
+            let (node, spec) = self.node(id, fake, FAKE_CORES, FAKE_MEMORY_BYTES, &path, &logs);
+            nodes.push((node, fake_node(spec, number)));
         }
         Ok(Opened { control, nodes, logs })
     }
@@ -248,13 +255,14 @@ impl Opening {
         drivers: Arc<[Arc<dyn Driver>]>,
         path: &ArtifactPath,
         logs: &Arc<LogStore>,
-    ) -> (Arc<Node>, Capacity) {
+    ) -> (Arc<Node>, NodeSpec) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let memory = memory_bytes().unwrap_or(MEMORY_BYTES_DEFAULT);
-        let (node, mut capacity) =
+        let (node, mut spec) =
             self.node(NodeId::new(LOCAL_NODE), drivers, cores, memory, path, logs);
-        capacity.cpu = cpu(cores * CPU_OVERCOMMIT);
-        (node, capacity)
+        spec.cpu = cpu(cores * CPU_OVERCOMMIT);
+        spec.labels.extend(self.options.node_labels.clone());
+        (node, spec)
     }
 
     fn node(
@@ -265,25 +273,20 @@ impl Opening {
         memory_bytes: u64,
         path: &ArtifactPath,
         logs: &Arc<LogStore>,
-    ) -> (Arc<Node>, Capacity) {
-        let config = NodeConfig { id, cores };
+    ) -> (Arc<Node>, NodeSpec) {
+        let config = NodeConfig { id: id.clone(), cores };
         let (path, logs) = (Arc::clone(path), Arc::clone(logs));
         let node = Node::new(config, drivers, path, logs, self.clock, Arc::clone(&self.metrics));
-        let sandboxes = node.kinds();
-        (node, Capacity { cpu: cpu(cores), memory: Bytes(memory_bytes), sandboxes })
+        let mut spec = NodeSpec::new(id, cpu(cores), Bytes(memory_bytes));
+        spec.sandboxes = node.kinds().into_iter().map(Into::into).collect();
+        spec.labels.insert("kubernetes.io/arch".to_owned(), architecture().to_owned());
+        spec.labels.insert("kubernetes.io/hostname".to_owned(), spec.id.to_string());
+        (node, spec)
     }
 }
 
 fn cpu(cores: usize) -> CpuMillis {
     CpuMillis(u32::try_from(cores.saturating_mul(1000)).unwrap_or(u32::MAX))
-}
-
-/// The machine's memory.
-fn memory_bytes() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib << 10)
 }
 
 fn with_source(error: &dyn std::error::Error) -> String {

@@ -48,6 +48,7 @@ impl Control {
         }
         unused.retain(|other| *other != digest);
         let removed: Result<(), ArtifactError> = self.artifacts().remove(&digest);
+        self.nodes().forget_image(&digest);
         if let Err(error) = removed {
             tracing::warn!(%digest, %error, "cannot remove an artifact that nothing uses");
         }

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use gapless_api::FunctionLogs;
-use gapless_placement::Capacity;
+use gapless_placement::{Load, NodeError, NodeSpec, Profile, ShapeId};
 use gapless_proto::{GatewayLink, NodeLink};
 use gapless_rt::{Clock, Shutdown};
 use gapless_scaling::Event;
 use gapless_store::{Store, StoreError};
 use gapless_store_embedded::ArtifactStore;
 use gapless_telemetry::Metrics;
-use gapless_types::{FunctionKey, FunctionSpec, InstanceId, Revision, RevisionName};
+use gapless_types::{FunctionKey, FunctionSpec, InstanceId, NodeId, Revision, RevisionName};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
@@ -27,6 +27,7 @@ use crate::nodes::Nodes;
 use crate::record::{FUNCTIONS_PREFIX, Stored};
 use crate::revision::RevisionState;
 use crate::routes::{Routes, Step, route};
+use crate::shape::shape_of;
 use crate::watch::Watch;
 
 /// Revisions that are prepared at a time: compiling is bound by the processor.
@@ -43,6 +44,9 @@ pub struct ControlConfig {
     pub data_dir: PathBuf,
     /// Version of gapless.
     pub version: &'static str,
+    /// Latest placement decisions that can be explained as they were made. Each keeps
+    /// what changed of the cluster since.
+    pub decisions_kept: usize,
 }
 
 /// What control works with.
@@ -97,6 +101,7 @@ impl Control {
             Err(error) => tracing::warn!(%error, "cannot remove artifacts that nothing uses"),
         }
         parts.metrics.control.functions.set(i64::try_from(functions.len()).unwrap_or(i64::MAX));
+        let nodes = Nodes::new(config.decisions_kept);
         let control = Arc::new_cyclic(|me| Control {
             me: Weak::clone(me),
             config,
@@ -104,7 +109,7 @@ impl Control {
             functions: Mutex::new(functions),
             routes: Mutex::default(),
             revisions: RwLock::default(),
-            nodes: Nodes::default(),
+            nodes,
             next_instance: AtomicU64::new(1),
             stripes: Stripes::default(),
             uploads: Uploads::default(),
@@ -124,8 +129,13 @@ impl Control {
     }
 
     /// A node takes instances from now on.
-    pub fn add_node(&self, link: Arc<dyn NodeLink>, capacity: Capacity) {
-        self.nodes.add(link, capacity);
+    pub fn add_node(&self, link: Arc<dyn NodeLink>, spec: NodeSpec) -> Result<(), NodeError> {
+        self.nodes.add(link, spec)
+    }
+
+    /// What is measured of a node's use.
+    pub fn set_load(&self, node: &NodeId, load: Load) {
+        self.nodes.set_load(node, load);
     }
 
     /// Call it once the gateway serves and the nodes are added: `/readyz` says ok
@@ -232,10 +242,16 @@ impl Control {
         revision: &Arc<Revision>,
     ) -> Arc<RevisionState> {
         let mut revisions = self.revisions.write();
-        let state = revisions
-            .entry(revision.name.clone())
-            .or_insert_with(|| RevisionState::new(Arc::clone(revision)));
+        let state = revisions.entry(revision.name.clone()).or_insert_with(|| {
+            let shape = self.add_shape(revision);
+            RevisionState::new(Arc::clone(revision), shape)
+        });
         Arc::clone(state)
+    }
+
+    fn add_shape(&self, revision: &Revision) -> ShapeId {
+        let profile = Arc::new(Profile::default_profile());
+        self.nodes.add_shape(shape_of(&revision.function, &revision.spec), profile)
     }
 
     /// Every revision that was called or has a minimum.
@@ -250,6 +266,7 @@ impl Control {
             let mut revisions = self.revisions.write();
             if revisions.get(name).is_some_and(|known| Arc::ptr_eq(known, state)) {
                 revisions.remove(name);
+                self.nodes.forget_shape(state.shape);
             }
         }
         self.forget_on_nodes(name);

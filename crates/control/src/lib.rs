@@ -16,7 +16,7 @@
 //! - `routes`: what the gateway is told of functions, in order;
 //! - `revision`: one revision's fleet and instances, and what follows from events;
 //! - `links`: what gateway and nodes say to us;
-//! - `nodes`: placement, and the way to each node;
+//! - `nodes`: placement, and the way to each node; `shape`: what placement looks at;
 //! - `status`, `watch`: what people see;
 //! - `http`: the API server.
 //!
@@ -36,8 +36,9 @@ mod prepare;
 mod record;
 mod revision;
 mod routes;
+mod shape;
 mod status;
 mod watch;
 
 pub use control::{Control, ControlConfig, ControlParts};
-pub use gapless_placement::Capacity;
+pub use gapless_placement::{Load, NodeError, NodeSpec};

@@ -1,11 +1,20 @@
 //! Placement, the way to each node, and who waits for room.
+//!
+//! The cluster has one owner, this lock; a decision holds it for microseconds. A
+//! decision can be kept with the view it was made on, so that it can be explained
+//! later: the view shares what did not change since, and so costs little.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
-use gapless_placement::{Capacity, Cluster, NodeView, Placement, Shape, Shortage};
+use gapless_placement::state::NodeSet;
+use gapless_placement::{
+    Cluster, Config, Explanation, Held, Load, NodeError, NodeIndex, NodeSpec, Outcome, Profile,
+    Request, Shape, ShapeId, ShapeSpec, State, Unplaced, explain,
+};
 use gapless_proto::NodeLink;
-use gapless_types::{Code, FunctionSpec, NodeId};
+use gapless_types::{InstanceId, NodeId, Time};
 use parking_lot::{Mutex, RwLock};
 
 use crate::revision::RevisionState;
@@ -15,31 +24,67 @@ use crate::revision::RevisionState;
 const STARVED_TRIED_MAX: usize = 16;
 /// Nodes a revision is prepared on at deploy; any other prepares at its first start.
 const PREPARED_NODES_MAX: usize = 4;
+/// How often what failed lately counts half as much.
+const FAILURES_DECAY_EVERY: Duration = Duration::from_secs(60);
 
 /// The nodes.
-#[derive(Default)]
 pub(crate) struct Nodes {
     cluster: Mutex<Cluster>,
     links: RwLock<HashMap<NodeId, Arc<dyn NodeLink>>>,
     /// Revisions that found no room, longest first. At most once each: see `RevisionState`.
     starved: Mutex<VecDeque<Arc<RevisionState>>>,
+    decisions: Mutex<Decisions>,
+    decayed: Mutex<Time>,
 }
 
-/// What an instance of this function needs of a node.
-pub(crate) fn shape(spec: &FunctionSpec) -> Shape {
-    let sandbox = match spec.code() {
-        Code::Wasm => "wasm",
-        Code::Command(_) => "linux",
-        Code::Fake(_) => "fake",
-    };
-    Shape { cpu: spec.resources.cpu, memory: spec.resources.memory, sandbox }
+/// A node as people see it.
+pub(crate) struct NodeView {
+    pub(crate) spec: Arc<NodeSpec>,
+    pub(crate) is_healthy: bool,
+    pub(crate) is_cordoned: bool,
+    pub(crate) cpu_reserved: u64,
+    pub(crate) memory_reserved: u64,
+    pub(crate) instances: u32,
+    pub(crate) starting: u32,
+    pub(crate) load: Load,
+}
+
+/// The latest decisions, with what they were made on.
+struct Decisions {
+    kept_max: usize,
+    order: VecDeque<InstanceId>,
+    by_instance: HashMap<InstanceId, Decision>,
+}
+
+#[derive(Clone)]
+struct Decision {
+    view: Arc<State>,
+    shape: Arc<Shape>,
+    node: NodeIndex,
 }
 
 impl Nodes {
-    pub(crate) fn add(&self, link: Arc<dyn NodeLink>, capacity: Capacity) {
-        let id = link.id().clone();
-        self.links.write().insert(id.clone(), link);
-        self.cluster.lock().add_node(id, capacity);
+    /// No nodes yet. Keeps the last `decisions_kept` decisions to be explained.
+    pub(crate) fn new(decisions_kept: usize) -> Self {
+        let decisions = Decisions {
+            kept_max: decisions_kept,
+            order: VecDeque::new(),
+            by_instance: HashMap::new(),
+        };
+        Nodes {
+            cluster: Mutex::new(Cluster::new(Config::default())),
+            links: RwLock::default(),
+            starved: Mutex::default(),
+            decisions: Mutex::new(decisions),
+            decayed: Mutex::new(Time::ZERO),
+        }
+    }
+
+    pub(crate) fn add(&self, link: Arc<dyn NodeLink>, spec: NodeSpec) -> Result<(), NodeError> {
+        let id = spec.id.clone();
+        self.cluster.lock().add_node(spec)?;
+        self.links.write().insert(id, link);
+        Ok(())
     }
 
     pub(crate) fn link(&self, id: &NodeId) -> Option<Arc<dyn NodeLink>> {
@@ -50,32 +95,178 @@ impl Nodes {
         self.links.read().values().cloned().collect()
     }
 
-    /// The nodes that a revision is prepared on when it is deployed.
-    pub(crate) fn to_prepare(&self, sandbox: &'static str) -> Vec<Arc<dyn NodeLink>> {
+    /// The nodes that a revision is prepared on when it is deployed: those that have
+    /// its kind of sandbox and the labels it requires.
+    pub(crate) fn to_prepare(&self, spec: &ShapeSpec) -> Vec<Arc<dyn NodeLink>> {
         let ids: Vec<NodeId> = {
             let cluster = self.cluster.lock();
-            let suitable = cluster
-                .nodes()
-                .iter()
-                .filter(|node| node.is_ready && node.capacity.sandboxes.contains(&sandbox));
+            let state = cluster.state();
+            let is_open = |node: &NodeIndex| !state.cordoned().contains(*node);
+            let is_suitable = |node: &NodeSpec| {
+                node.sandboxes.contains(&spec.sandbox)
+                    && spec.require.iter().all(|required| required.holds(&node.labels))
+            };
+            let healthy: &NodeSet = state.healthy();
+            let specs = healthy.iter().filter(is_open).filter_map(|node| cluster.node_spec(node));
+            let suitable = specs.filter(|node| is_suitable(node));
             suitable.take(PREPARED_NODES_MAX).map(|node| node.id.clone()).collect()
         };
         ids.iter().filter_map(|id| self.link(id)).collect()
     }
 
-    pub(crate) fn place(&self, shape: Shape) -> Result<NodeId, Shortage> {
-        match self.cluster.lock().place(shape) {
-            Placement::Placed(node) => Ok(node),
-            Placement::Unplaced(shortage) => Err(shortage),
+    /// Makes a revision's shape known. The declaration was checked; a shape that still
+    /// is wrong is logged, and then nothing can be placed for it.
+    pub(crate) fn add_shape(&self, spec: ShapeSpec, profile: Arc<Profile>) -> ShapeId {
+        let function = Arc::clone(&spec.function);
+        self.cluster.lock().add_shape(spec, profile).unwrap_or_else(|error| {
+            tracing::error!(%function, %error, "cannot be placed");
+            ShapeId(u32::MAX)
+        })
+    }
+
+    pub(crate) fn set_profile(&self, shape: ShapeId, profile: Arc<Profile>) {
+        self.cluster.lock().set_profile(shape, profile);
+    }
+
+    pub(crate) fn forget_shape(&self, shape: ShapeId) {
+        self.cluster.lock().forget_shape(shape);
+    }
+
+    /// Reserves room for each of these instances of one shape, or says why not.
+    pub(crate) fn place(
+        &self,
+        shape: ShapeId,
+        instances: &[InstanceId],
+        now: Time,
+    ) -> Vec<Result<NodeId, Arc<Unplaced>>> {
+        let requests: Vec<Request> =
+            instances.iter().map(|id| Request { instance: *id, shape, group: None }).collect();
+        let mut cluster = self.cluster.lock();
+        self.decay_failures(&mut cluster, now);
+        let view = (self.decisions.lock().kept_max > 0).then(|| cluster.view());
+        let batch = cluster.place(&requests, now);
+        let kept = view.zip(cluster.shape(shape).cloned());
+        let ids = batch.outcomes.iter().map(|outcome| match outcome {
+            Outcome::Placed { node, .. } => Ok(cluster.state().id(*node).clone()),
+            Outcome::Unplaced(why) => Err(Arc::clone(why)),
+        });
+        let ids = ids.collect();
+        drop(cluster);
+        if let Some((view, shape)) = kept {
+            let placed = instances.iter().zip(&batch.outcomes);
+            let placed = placed.filter_map(|(id, outcome)| Some((*id, outcome.node()?)));
+            self.decisions.lock().keep(&view, &shape, placed);
+        }
+        ids
+    }
+
+    fn decay_failures(&self, cluster: &mut Cluster, now: Time) {
+        let mut decayed = self.decayed.lock();
+        if now.since(*decayed) >= FAILURES_DECAY_EVERY {
+            *decayed = now;
+            cluster.decay_failures();
         }
     }
 
-    pub(crate) fn release(&self, node: &NodeId, shape: Shape) {
-        self.cluster.lock().release(node, shape);
+    /// An instance's start succeeded.
+    pub(crate) fn confirm(&self, instance: InstanceId) {
+        self.cluster.lock().confirm(instance);
+    }
+
+    /// A start failed for a reason that is the node's.
+    pub(crate) fn note_failure(&self, node: &NodeId) {
+        let mut cluster = self.cluster.lock();
+        if let Some(node) = cluster.node(node) {
+            cluster.note_failure(node);
+        }
+    }
+
+    pub(crate) fn release(&self, instance: InstanceId) {
+        self.cluster.lock().release(instance);
+    }
+
+    /// A node has an image or compiled code, or no longer.
+    pub(crate) fn set_held(&self, node: &NodeId, kind: Held, name: &str, is_held: bool) {
+        let mut cluster = self.cluster.lock();
+        let Some(index) = cluster.node(node) else { return };
+        if let Err(error) = cluster.set_held(index, kind, name, is_held) {
+            tracing::warn!(%error, "is not remembered");
+        }
+    }
+
+    /// An image is nowhere any more.
+    pub(crate) fn forget_image(&self, name: &str) {
+        let mut cluster = self.cluster.lock();
+        let nodes: Vec<NodeIndex> = cluster.state().nodes().collect();
+        for node in nodes {
+            // Forgetting what it does not hold changes nothing.
+            let _ = cluster.set_held(node, Held::Image, name, false);
+        }
+    }
+
+    /// A node's measured use.
+    pub(crate) fn set_load(&self, node: &NodeId, load: Load) {
+        let mut cluster = self.cluster.lock();
+        if let Some(node) = cluster.node(node) {
+            cluster.set_load(node, load);
+        }
+    }
+
+    /// Whether a node takes new instances. `false` when there is no such node.
+    pub(crate) fn set_cordoned(&self, node: &NodeId, is_cordoned: bool) -> bool {
+        let mut cluster = self.cluster.lock();
+        let Some(node) = cluster.node(node) else { return false };
+        cluster.set_cordoned(node, is_cordoned);
+        true
     }
 
     pub(crate) fn views(&self) -> Vec<NodeView> {
-        self.cluster.lock().nodes().to_vec()
+        let cluster = self.cluster.lock();
+        let state = cluster.state();
+        let view = |node: NodeIndex| {
+            let spec = Arc::clone(cluster.node_spec(node)?);
+            let reserved = |all: u64, free: i64| u64::try_from(all as i64 - free).unwrap_or(0);
+            Some(NodeView {
+                is_healthy: state.healthy().contains(node),
+                is_cordoned: state.cordoned().contains(node),
+                cpu_reserved: reserved(u64::from(state.cpu(node)), state.cpu_free(node)),
+                memory_reserved: reserved(state.memory(node), state.memory_free(node)),
+                instances: state.instances_on(node),
+                starting: state.starting(node),
+                load: state.load(node),
+                spec,
+            })
+        };
+        state.nodes().filter_map(view).collect()
+    }
+
+    /// Why an instance is where it is: as decided if the decision was kept, else as it
+    /// would be decided now. Also says which of the two.
+    pub(crate) fn explain_instance(&self, instance: InstanceId) -> Option<(Explanation, bool)> {
+        let kept = self.decisions.lock().by_instance.get(&instance).cloned();
+        if let Some(Decision { view, shape, node }) = kept {
+            return Some((explain(&view, &shape, Some(node)), true));
+        }
+        let (view, shape, node) = {
+            let cluster = self.cluster.lock();
+            let placed = *cluster.instance(instance)?;
+            (cluster.view(), cluster.shape(placed.shape)?.clone(), placed.node)
+        };
+        Some((explain(&view, &shape, Some(node)), false))
+    }
+
+    /// Where the next instance of a shape would go, or why nowhere.
+    pub(crate) fn explain_shape(&self, shape: ShapeId) -> Option<Explanation> {
+        let (view, shape) = {
+            let cluster = self.cluster.lock();
+            (cluster.view(), cluster.shape(shape)?.clone())
+        };
+        Some(explain(&view, &shape, None))
+    }
+
+    /// The state and a shape, to measure something on.
+    pub(crate) fn view(&self) -> Arc<State> {
+        self.cluster.lock().view()
     }
 
     pub(crate) fn starve(&self, state: Arc<RevisionState>) {
@@ -87,5 +278,25 @@ impl Nodes {
         let mut starved = self.starved.lock();
         let count = starved.len().min(STARVED_TRIED_MAX);
         starved.drain(..count).collect()
+    }
+}
+
+impl Decisions {
+    fn keep(
+        &mut self,
+        view: &Arc<State>,
+        shape: &Arc<Shape>,
+        placed: impl Iterator<Item = (InstanceId, NodeIndex)>,
+    ) {
+        for (instance, node) in placed {
+            let (view, shape) = (Arc::clone(view), Arc::clone(shape));
+            self.by_instance.insert(instance, Decision { view, shape, node });
+            self.order.push_back(instance);
+            if self.order.len() > self.kept_max
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_instance.remove(&oldest);
+            }
+        }
     }
 }

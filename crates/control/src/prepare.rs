@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use gapless_placement::{Held, ShapeSpec};
 use gapless_proto::StartFailure;
 use gapless_store::{Expect, StoreError};
 use gapless_types::{Fault, FunctionKey, Revision};
@@ -15,9 +16,9 @@ use jiff::Timestamp;
 
 use crate::Control;
 use crate::functions::{Declared, Readiness};
-use crate::nodes::shape;
 use crate::record::{Stored, store_key};
 use crate::routes::{Step, route};
+use crate::shape::shape_of;
 
 impl Control {
     /// Prepares a revision and then switches to it.
@@ -38,17 +39,23 @@ impl Control {
     }
 
     async fn prepare(&self, revision: &Arc<Revision>) -> Result<(), StartFailure> {
-        let sandbox = shape(&revision.spec).sandbox;
-        let nodes = self.nodes().to_prepare(sandbox);
+        let shape = shape_of(&revision.function, &revision.spec);
+        let nodes = self.nodes().to_prepare(&shape);
         if nodes.is_empty() {
-            return Err(no_node(revision, sandbox));
+            return Err(no_node(revision, &shape));
         }
         let prepared = nodes.iter().map(|node| {
             let work = node.prepare(Arc::clone(revision));
             // A task of its own: a driver that panics is a refusal, not the end of this.
             async { gapless_rt::spawn(work).await.unwrap_or_else(|_| Err(panicked(revision))) }
         });
-        join_all(prepared).await.into_iter().collect()
+        let prepared: Vec<Result<(), StartFailure>> = join_all(prepared).await;
+        if let Some(artifact) = &revision.spec.artifact {
+            for (node, _) in nodes.iter().zip(&prepared).filter(|(_, result)| result.is_ok()) {
+                self.nodes().set_held(node.id(), Held::Image, artifact, true);
+            }
+        }
+        prepared.into_iter().collect()
     }
 
     async fn prepared(
@@ -147,16 +154,22 @@ fn latest_mut<'a>(
     declared.filter(|declared| Arc::ptr_eq(&declared.latest, revision))
 }
 
-fn no_node(revision: &Revision, sandbox: &str) -> StartFailure {
-    let hint = match sandbox {
+fn no_node(revision: &Revision, shape: &ShapeSpec) -> StartFailure {
+    let sandbox = &shape.sandbox;
+    let hint = match &**sandbox {
         "fake" => "; start the platform with --fake-nodes N",
         _ => "",
+    };
+    let required: Vec<String> = shape.require.iter().map(ToString::to_string).collect();
+    let labels = match required.is_empty() {
+        true => String::new(),
+        false => format!(" and the labels {}", required.join(", ")),
     };
     StartFailure {
         fault: Fault::Platform,
         kind: "NoNode",
         message: format!(
-            "no node can run {}: none has {sandbox} sandboxes{hint}",
+            "no node can run {}: none has {sandbox} sandboxes{labels}{hint}",
             revision.function
         ),
     }

@@ -18,15 +18,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_placement::{Shape, Shortage};
+use gapless_placement::{ShapeId, Unplaced};
 use gapless_proto::{Endpoint, InstanceFact, StartFailure, StartReport, StartsBlocked};
 use gapless_rt::Timer;
 use gapless_scaling::{Block, Config, Fleet};
 use gapless_types::{InstanceId, NodeId, Revision, Time};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-
-use crate::nodes::shape;
 
 /// How long an instance that nobody uses has to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -37,7 +35,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(600);
 /// A revision that was called, or has a minimum.
 pub(crate) struct RevisionState {
     pub(crate) revision: Arc<Revision>,
-    shape: Shape,
+    /// What its instances are to placement.
+    pub(crate) shape: ShapeId,
     inner: Mutex<Inner>,
 }
 
@@ -45,7 +44,8 @@ struct Inner {
     fleet: Fleet,
     instances: BTreeMap<InstanceId, Held>,
     last_failure: Option<Arc<StartFailure>>,
-    shortage: Shortage,
+    /// Why there was no room, the last time there was none.
+    shortage: Option<Arc<Unplaced>>,
     /// What blocks starts, in words, while they are blocked.
     blocked: Option<Arc<str>>,
     /// When starts became blocked or possible again.
@@ -117,15 +117,14 @@ pub(crate) struct Trouble {
 }
 
 impl RevisionState {
-    pub(crate) fn new(revision: Arc<Revision>) -> Arc<Self> {
+    pub(crate) fn new(revision: Arc<Revision>, shape: ShapeId) -> Arc<Self> {
         let scale = &revision.spec.scale;
         let fleet = Fleet::new(Config { min: scale.min, max: scale.max });
-        let shape = shape(&revision.spec);
         let inner = Inner {
             fleet,
             instances: BTreeMap::new(),
             last_failure: None,
-            shortage: Shortage::default(),
+            shortage: None,
             blocked: None,
             blocked_changed: None,
             timer: None,

@@ -1,13 +1,14 @@
 //! What people see: functions with their status, instances, nodes.
 
 use gapless_api::{Instance, InstanceStatus, Node, NodeStatus, ObjectMeta, PlatformInfo};
-use gapless_placement::NodeView;
+use gapless_placement::node::{Taint, TaintEffect};
 use gapless_proto::StartPhase;
 use gapless_types::{API_VERSION, Condition, Function, FunctionKey, FunctionStatus};
 use jiff::Timestamp;
 
 use crate::Control;
 use crate::functions::{Declared, Readiness};
+use crate::nodes::NodeView;
 use crate::revision::{Health, InstanceView, Phase, RevisionState};
 
 impl Control {
@@ -161,6 +162,7 @@ fn instance_object(state: &RevisionState, view: &InstanceView) -> Instance {
             name: format!("{}-{}", revision.name.short(), view.id),
             namespace: revision.function.namespace().to_owned(),
             creation_timestamp: readable(view.made),
+            ..ObjectMeta::default()
         },
         status: InstanceStatus {
             function: revision.function.name().to_owned(),
@@ -176,19 +178,38 @@ fn instance_object(state: &RevisionState, view: &InstanceView) -> Instance {
 }
 
 fn node_object(view: &NodeView) -> Node {
-    let capacity = &view.capacity;
+    let spec = &view.spec;
+    let share = |reserved: f32| f64::from((reserved * 1000.0).round() / 1000.0);
+    let taint = |taint: &Taint| {
+        let effect = match taint.effect {
+            TaintEffect::NoSchedule => "NoSchedule",
+            TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+        };
+        let separator = if taint.value.is_empty() { "" } else { "=" };
+        format!("{}{separator}{}:{effect}", taint.key, taint.value)
+    };
+    let mut metadata = ObjectMeta { name: spec.id.to_string(), ..ObjectMeta::default() };
+    metadata.labels = spec.labels.clone();
     Node {
         api_version: API_VERSION.to_owned(),
         kind: "Node".to_owned(),
-        metadata: ObjectMeta { name: view.id.to_string(), ..ObjectMeta::default() },
+        metadata,
         status: NodeStatus {
-            ready: view.is_ready,
-            sandboxes: capacity.sandboxes.iter().map(|kind| (*kind).to_owned()).collect(),
-            cpu_millis: u64::from(capacity.cpu.0),
+            ready: view.is_healthy && !view.is_cordoned,
+            cordoned: view.is_cordoned,
+            sandboxes: spec.sandboxes.iter().map(ToString::to_string).collect(),
+            zone: spec.zone.to_string(),
+            rack: spec.rack.to_string(),
+            taints: spec.taints.iter().map(taint).collect(),
+            devices: spec.devices.iter().map(ToString::to_string).collect(),
+            cpu_millis: u64::from(spec.cpu.0),
             cpu_millis_reserved: view.cpu_reserved,
-            memory_bytes: capacity.memory.0,
+            memory_bytes: spec.memory.0,
             memory_bytes_reserved: view.memory_reserved,
             instances: view.instances,
+            starting: view.starting,
+            cpu_load: share(view.load.cpu),
+            memory_load: share(view.load.memory),
         },
     }
 }

@@ -8,14 +8,17 @@
 //! - `turns`: whose turn it is to start, pure too;
 //! - `instances`: both for all instances of a node, still without I/O;
 //! - `node`, `live`: the shell around them, one task per instance begun;
+//! - `load`: how busy the machine is;
 //! - `logs`: what instances write, in memory and in files.
 
 mod instances;
 mod lifecycle;
 mod live;
+mod load;
 mod logs;
 mod node;
 mod turns;
 
+pub use load::LoadMeter;
 pub use logs::LogStore;
 pub use node::{ArtifactPath, Node, NodeConfig};

@@ -14,8 +14,9 @@ mod time;
 
 pub use fault::{Fault, Reason};
 pub use function::{
-    Access, Code, Condition, FakeModel, FieldError, Function, FunctionSpec, FunctionStatus,
-    KeepAlive, Metadata, Queue, Resources, Route, Scale, Start, StartMode, TypeMeta,
+    Access, Code, Condition, DeviceRequest, FakeModel, FieldError, Function, FunctionSpec,
+    FunctionStatus, KeepAlive, LabelMatch, LabelOperator, Metadata, Placement, Preference, Queue,
+    Resources, Route, Scale, Start, StartMode, Tolerate, TypeMeta,
 };
 pub use ids::{FunctionKey, IdError, InstanceId, NodeId, RequestId, RevisionName, check_name};
 pub use quantity::{Bytes, CpuMillis, QuantityError, Span};

@@ -23,6 +23,11 @@ const FAKE_NODES_MAX: i64 = 20_000;
 /// What the shell is told after a second Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// Decisions kept by default: a view costs little while the cluster is small.
+const EXPLAIN_DECISIONS: u32 = 256;
+/// The most that may be kept.
+const EXPLAIN_DECISIONS_MAX: i64 = 100_000;
+
 const EXAMPLES: &str = "\
 Examples:
   gapless up
@@ -52,6 +57,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=FAKE_NODES_MAX))]
     fake_nodes: u32,
+    /// A label of this machine's node, for spec.placement.require; may be given again
+    #[arg(long = "node-label", value_name = "KEY=VALUE", value_parser = key_value)]
+    node_labels: Vec<(String, String)>,
+    /// Placement decisions kept, so that `gapless explain` shows them as they were made
+    #[arg(long, value_name = "N", default_value_t = EXPLAIN_DECISIONS,
+        value_parser = clap::value_parser!(u32).range(0..=EXPLAIN_DECISIONS_MAX))]
+    explain_decisions: u32,
     /// What is said on stderr: error, warn, info, debug, trace, or by part: warn,gapless_gateway=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log_level: String,
@@ -61,6 +73,14 @@ pub(crate) struct Args {
     /// End when the program that started this one ends, however that comes about
     #[arg(long, hide = true)]
     end_with_parent: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| format!("{text:?} is not KEY=VALUE, such as zone=a"))?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// The data folder unless somebody says otherwise: `gapless` among the user's data.
@@ -88,8 +108,14 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new("cannot start", error))?;
-    let options =
-        Options { data_dir, gateway: args.gateway, api: args.api, fake_nodes: args.fake_nodes };
+    let options = Options {
+        data_dir,
+        gateway: args.gateway,
+        api: args.api,
+        fake_nodes: args.fake_nodes,
+        node_labels: args.node_labels,
+        explain_decisions: args.explain_decisions as usize,
+    };
     let outcome = runtime.block_on(serve(options));
     // Whatever still blocks (a compilation) has nobody to report to.
     runtime.shutdown_background();

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_placement::Shape;
+use gapless_placement::Unplaced;
 use gapless_proto::{InstanceFact, Lease, NodeFact, StartFailure, StartsBlocked};
 use gapless_rt::Timer;
 use gapless_scaling::{Action, Block, Event};
-use gapless_types::{Fault, InstanceId, Reason, Time};
+use gapless_types::{Fault, InstanceId, NodeId, Reason, Resources, Time};
 use jiff::Timestamp;
 
 use super::{CLOSE_WITHIN, Effect, Held, Inner, Phase, RevisionState, STOP_GRACE};
@@ -37,6 +37,7 @@ impl Control {
                 }
                 NodeFact::Ready { endpoint, report } if held.phase == Phase::Starting => {
                     held.phase = Phase::Ready;
+                    self.nodes().confirm(instance);
                     held.endpoint = Some(endpoint.clone());
                     held.report = Some(Arc::clone(&report));
                     let slots = state.revision.spec.concurrency;
@@ -60,7 +61,11 @@ impl Control {
         failure: Option<Arc<StartFailure>>,
     ) {
         let Some(held) = inner.instances.remove(&instance) else { return };
-        self.nodes().release(&held.node, state.shape);
+        self.nodes().release(instance);
+        let is_nodes_fault = |failure: &Arc<StartFailure>| failure.fault == Fault::Platform;
+        if held.phase == Phase::Starting && failure.as_ref().is_some_and(is_nodes_fault) {
+            self.nodes().note_failure(&held.node);
+        }
         let mut failed = false;
         if held.phase != Phase::Ending {
             failed = failure.is_some();
@@ -134,6 +139,8 @@ impl Control {
         let mut ids = || self.next_instance();
         let mut actions = Vec::new();
         inner.fleet.on_event(now, event, &mut ids, &mut actions);
+        let starts = starts_of(&actions);
+        let mut placed = self.place(state, &starts, now).into_iter();
         let mut has_room = true;
         let mut index = 0;
         // A start without room adds actions, and blocks further starts: so this ends.
@@ -141,10 +148,14 @@ impl Control {
             let action = actions[index].clone();
             index += 1;
             if let Action::Start { instance } = action {
-                has_room = has_room && self.place(state, inner, instance, now);
-                if !has_room {
-                    let event = Event::NoCapacity { instance };
-                    inner.fleet.on_event(now, event, &mut ids, &mut actions);
+                match placed.next() {
+                    Some(Ok(node)) if has_room => self.started(inner, instance, node, now),
+                    outcome => {
+                        has_room = false;
+                        self.no_room(state, inner, instance, outcome);
+                        let event = Event::NoCapacity { instance };
+                        inner.fleet.on_event(now, event, &mut ids, &mut actions);
+                    }
                 }
                 continue;
             }
@@ -155,33 +166,44 @@ impl Control {
         }
     }
 
-    /// Finds a node for a start. False if there is none with room.
+    /// Finds nodes for starts, all at once.
     fn place(
+        &self,
+        state: &RevisionState,
+        starts: &[InstanceId],
+        now: Time,
+    ) -> Vec<Result<NodeId, Arc<Unplaced>>> {
+        if starts.is_empty() {
+            return Vec::new();
+        }
+        self.nodes().place(state.shape, starts, now)
+    }
+
+    fn started(&self, inner: &mut Inner, instance: InstanceId, node: NodeId, now: Time) {
+        self.metrics().control.placed("placed");
+        let (made, phase) = (Timestamp::now(), Phase::Starting);
+        let held = Held { node: node.clone(), phase, made, endpoint: None, report: None };
+        inner.instances.insert(instance, held);
+        inner.outbox.push(Effect::Tell(instance, InstanceFact::Starting));
+        inner.outbox.push(Effect::Start(node, instance, now));
+    }
+
+    fn no_room(
         &self,
         state: &Arc<RevisionState>,
         inner: &mut Inner,
         instance: InstanceId,
-        now: Time,
-    ) -> bool {
-        match self.nodes().place(state.shape) {
-            Ok(node) => {
-                self.metrics().control.placed("placed");
-                let made = Timestamp::now();
-                let phase = Phase::Starting;
-                let held = Held { node: node.clone(), phase, made, endpoint: None, report: None };
-                inner.instances.insert(instance, held);
-                inner.outbox.push(Effect::Tell(instance, InstanceFact::Starting));
-                inner.outbox.push(Effect::Start(node, instance, now));
-                true
-            }
-            Err(shortage) => {
-                self.metrics().control.placed("no-capacity");
-                inner.shortage = shortage;
-                if !std::mem::replace(&mut inner.is_starved, true) {
-                    self.nodes().starve(Arc::clone(state));
-                }
-                false
-            }
+        outcome: Option<Result<NodeId, Arc<Unplaced>>>,
+    ) {
+        self.metrics().control.placed("no-capacity");
+        match outcome {
+            Some(Err(why)) => inner.shortage = Some(why),
+            // Found room after another of its batch had not: given back.
+            Some(Ok(_)) => self.nodes().release(instance),
+            None => {}
+        }
+        if !std::mem::replace(&mut inner.is_starved, true) {
+            self.nodes().starve(Arc::clone(state));
         }
     }
 
@@ -226,6 +248,15 @@ impl Control {
     }
 }
 
+/// The instances that are to be started.
+fn starts_of(actions: &[Action]) -> Vec<InstanceId> {
+    let start = |action: &Action| match action {
+        Action::Start { instance } => Some(*instance),
+        _ => None,
+    };
+    actions.iter().filter_map(start).collect()
+}
+
 /// Ends an instance that neither fleet nor gateway counts any more.
 fn end(inner: &mut Inner, instance: InstanceId, grace: Duration) {
     if let Some(held) = inner.instances.get_mut(&instance)
@@ -242,8 +273,8 @@ fn end(inner: &mut Inner, instance: InstanceId, grace: Duration) {
 fn explain(state: &RevisionState, inner: &Inner, block: Block) -> StartsBlocked {
     let function = &state.revision.function;
     if block.is_capacity {
-        let Shape { cpu, memory, .. } = state.shape;
-        let shortage = inner.shortage;
+        let Resources { cpu, memory } = state.revision.spec.resources;
+        let shortage = inner.shortage.as_ref().map(ToString::to_string).unwrap_or_default();
         let message = format!(
             "no node has room for another instance of {function}, which needs {cpu} cpu and \
              {memory} of memory ({shortage})"

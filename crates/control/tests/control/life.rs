@@ -117,10 +117,7 @@ async fn no_room_is_said_and_freed_room_is_used() {
     bench.expect(&["1 starting", "small: start 1"]).await;
     bench.demand(&revision("two", 1), 1, 1);
     let blocked = bench.expect_start("blocked no-capacity: no node has room").await;
-    assert!(
-        blocked.contains("128Mi") && blocked.contains("without enough free memory"),
-        "{blocked}"
-    );
+    assert!(blocked.contains("1 without 100m of processor and 128Mi of memory free"), "{blocked}");
     assert_eq!(bench.condition("two").await.1, "NoCapacity");
     let nodes = bench.call("GET", "/apis/gapless.dev/v1/nodes", None).await.json();
     assert_eq!(nodes["items"][0]["status"]["memoryBytesReserved"], json!(128 << 20));

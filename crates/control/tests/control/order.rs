@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use gapless_control::{Capacity, Control};
+use gapless_control::{Control, NodeSpec};
 use gapless_proto::{
     Body, ControlLink as _, Demand, Endpoint, LocalCall, LocalService, NodeFact, NodeLink,
     NodeListener as _, Request, StartFailure, StartInstance, StartKind, StartReport,
@@ -119,9 +119,10 @@ async fn facts_only_move_forward() {
     });
     node.control.set(Arc::downgrade(&bench.control)).unwrap();
     // Room for a part of what is wanted, so that want of room takes part.
-    let (cpu, memory) = (CpuMillis(64_000), Bytes(20 * (128 << 20)));
-    let capacity = Capacity { cpu, memory, sandboxes: vec!["fake"] };
-    bench.control.add_node(Arc::new(Eager(Arc::clone(&node))), capacity);
+    let memory = Bytes(20 * (128 << 20));
+    let mut spec = NodeSpec::new(NodeId::new("eager"), CpuMillis(64_000), memory);
+    spec.sandboxes = vec!["fake".into()];
+    bench.control.add_node(Arc::new(Eager(Arc::clone(&node))), spec).unwrap();
     bench.control.begin();
     for name in ["one", "two"] {
         bench.put(name, fake()).await;

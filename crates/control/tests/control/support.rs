@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use gapless_api::{FunctionLogs, LogLine};
-use gapless_control::{Capacity, Control, ControlConfig, ControlParts};
+use gapless_control::{Control, ControlConfig, ControlParts, NodeSpec};
 use gapless_proto::{
     Body, ControlLink as _, Demand, Endpoint, FunctionRoute, GatewayLink, InstanceFact, LocalCall,
     LocalService, NodeFact, NodeLink, NodeListener as _, Request, RouteReadiness, StartFailure,
@@ -187,6 +187,7 @@ pub(crate) async fn open_without_nodes(folder: &Path) -> Bench {
         api,
         data_dir: folder.to_owned(),
         version: "0.0.0",
+        decisions_kept: 0,
     };
     let parts = ControlParts {
         store,
@@ -215,9 +216,9 @@ impl Bench {
             prepares: Arc::new(Semaphore::new(1_000)),
         });
         self.nodes.push(Arc::clone(&node));
-        let (cpu, memory) = (CpuMillis(64_000), Bytes(memory));
-        let sandboxes = vec!["wasm", "linux", "fake"];
-        self.control.add_node(node, Capacity { cpu, memory, sandboxes });
+        let mut spec = NodeSpec::new(NodeId::new(id), CpuMillis(64_000), Bytes(memory));
+        spec.sandboxes = ["wasm", "linux", "fake"].map(Into::into).to_vec();
+        self.control.add_node(node, spec).unwrap();
     }
 
     /// Ends the platform, so that its folder can be opened again.

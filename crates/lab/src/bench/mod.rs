@@ -11,6 +11,7 @@ mod generator;
 mod idle;
 mod overload;
 mod peers;
+mod placement;
 mod table;
 mod up;
 mod warm;
@@ -55,6 +56,8 @@ enum Bench {
     Idle(idle::Args),
     /// From the start of the program until it is ready
     Up(up::Args),
+    /// Where instances go: decisions per second, and how good they are
+    Placement(placement::Args),
     /// The load generator itself, against wrk
     Generator(generator::Args),
     /// A short version of everything
@@ -101,6 +104,9 @@ async fn measure(bench: Bench) -> Result<Vec<Findings>> {
         Bench::Overload(args) => vec![overload::run(&args).await?],
         Bench::Idle(args) => vec![idle::run(&args).await?],
         Bench::Up(args) => vec![up::run(&args).await?],
+        Bench::Placement(args) => {
+            vec![tokio::task::spawn_blocking(move || placement::run(&args)).await??]
+        }
         Bench::Generator(args) => vec![generator::run(&args).await?],
         Bench::All(peers) => all(&peers).await?,
     })

@@ -46,6 +46,11 @@ impl Findings {
         self.rows.push(Row { name: name.into(), unit, value, goal: None, ok: None });
     }
 
+    /// A figure by name.
+    pub(crate) fn value(&self, name: &str) -> Option<f64> {
+        self.rows.iter().find(|row| row.name == name).map(|row| row.value)
+    }
+
     /// Adds a figure that has a goal.
     pub(crate) fn goal(
         &mut self,

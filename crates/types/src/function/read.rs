@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Function, FunctionSpec};
+use super::{Function, FunctionSpec, Placement};
 use crate::API_VERSION;
 
 /// One thing wrong with a declared object.
@@ -29,6 +29,8 @@ impl FieldError {
 const INSTANCES_MAX: u32 = 10_000;
 /// Most requests one function's queue may hold.
 const QUEUE_MAX: u32 = 100_000;
+/// Most entries a list of placement terms may have.
+const PLACEMENT_TERMS_MAX: usize = 32;
 /// Most slots one instance may have.
 const CONCURRENCY_MAX: u32 = 1_000;
 
@@ -72,6 +74,9 @@ impl Function {
         }
         check_code(&self.spec, &mut errors);
         check_values(&self.spec, &mut errors);
+        if let Some(placement) = &self.spec.placement {
+            check_placement(placement, &mut errors);
+        }
         check_not_yet(&self.spec, &mut errors);
         errors
     }
@@ -169,6 +174,52 @@ fn check_values(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     }
 }
 
+fn check_placement(placement: &Placement, errors: &mut Vec<FieldError>) {
+    let counts = [
+        ("require", placement.require.len()),
+        ("prefer", placement.prefer.len()),
+        ("tolerate", placement.tolerate.len()),
+        ("avoid", placement.avoid.len()),
+        ("calls", placement.calls.len()),
+        ("data", placement.data.len()),
+    ];
+    for (field, count) in counts.into_iter().filter(|(_, count)| *count > PLACEMENT_TERMS_MAX) {
+        let message = format!("has {count} entries, allowed are {PLACEMENT_TERMS_MAX}");
+        errors.push(FieldError::new(format!("spec.placement.{field}"), message));
+    }
+    for (index, preference) in placement.prefer.iter().enumerate() {
+        if !(0.0..=100.0).contains(&preference.weight) {
+            let path = format!("spec.placement.prefer[{index}].weight");
+            let message = format!("found {}, allowed is 0 to 100", preference.weight);
+            errors.push(FieldError::new(path, message));
+        }
+    }
+    if let Some(profile) = &placement.profile
+        && let Err(error) = crate::check_name(profile)
+    {
+        errors.push(FieldError::new("spec.placement.profile", error.to_string()));
+    }
+    let Some(devices) = &placement.devices else { return };
+    if devices.kind.is_empty() {
+        errors.push(FieldError::new("spec.placement.devices.kind", "is empty; such as gpu"));
+    }
+    match devices.share_millis {
+        Some(share) if !(1..=999).contains(&share) => {
+            let message =
+                format!("found {share}, allowed is 1 to 999; leave it out for whole ones");
+            errors.push(FieldError::new("spec.placement.devices.shareMillis", message));
+        }
+        Some(_) if devices.count != 1 => {
+            let message = "a share is of one device; leave the count out";
+            errors.push(FieldError::new("spec.placement.devices.count", message));
+        }
+        None if devices.count == 0 => {
+            errors.push(FieldError::new("spec.placement.devices.count", "must be at least 1"));
+        }
+        _ => {}
+    }
+}
+
 /// Fields of the design that this version does not honour.
 fn check_not_yet(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     let mut refuse = |set: bool, path: &str, instead: &str| {
@@ -185,7 +236,6 @@ fn check_not_yet(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
         "remove it: nothing is retried after it was sent",
     );
     refuse(spec.sidecars.is_some(), "spec.sidecars", "remove it");
-    refuse(spec.placement.is_some(), "spec.placement", "remove it");
     refuse(spec.traffic.is_some(), "spec.traffic", "remove it: the latest revision takes all");
     refuse(spec.queue.order != "fifo", "spec.queue.order", "use fifo");
     refuse(
@@ -273,7 +323,7 @@ mod tests {
 
     #[test]
     fn fields_not_honoured_yet_are_refused_by_name() {
-        for field in ["image", "lambda", "sidecars", "placement", "traffic", "idempotent"] {
+        for field in ["image", "lambda", "sidecars", "traffic", "idempotent"] {
             let mut spec = json!({"wasm": "a.wasm"});
             spec[field] = json!(["x"]);
             let error = only_error(spec);
@@ -281,6 +331,29 @@ mod tests {
         }
         let error = only_error(json!({"wasm": "a.wasm", "queue": {"order": "deadline"}}));
         assert!(error.starts_with("spec.queue.order:"), "{error}");
+    }
+
+    #[test]
+    fn placement_reads_as_people_write_it() {
+        let placement = json!({
+            "require": {"zone": "a", "arch": ["amd64", "arm64"], "gpu": {"exists": false}},
+            "prefer": [{"labels": {"disk": "ssd"}, "weight": 2}],
+            "tolerate": ["spot", {"key": "team", "value": "x"}],
+            "devices": {"kind": "gpu", "shareMillis": 500},
+        });
+        let read = function(json!({"wasm": "a.wasm", "placement": placement})).unwrap();
+        let placement = read.spec.placement.clone().unwrap();
+        assert_eq!(placement.require["zone"], crate::LabelMatch::Is("a".into()));
+        assert_eq!(placement.tolerate.len(), 2);
+        assert_eq!(Function::from_value(serde_json::to_value(&read).unwrap()).unwrap(), read);
+        let error = only_error(json!({"wasm": "a.wasm", "placement": {"requires": {}}}));
+        assert_eq!(error, "spec.placement.requires: there is no such field; did you mean require?");
+        let prefer = json!([{"labels": {"a": "b"}, "weight": -1}]);
+        let error = only_error(json!({"wasm": "a.wasm", "placement": {"prefer": prefer}}));
+        assert!(error.starts_with("spec.placement.prefer[0].weight: found -1"), "{error}");
+        let devices = json!({"kind": "gpu", "count": 2, "shareMillis": 500});
+        let error = only_error(json!({"wasm": "a.wasm", "placement": {"devices": devices}}));
+        assert!(error.starts_with("spec.placement.devices.count"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::Placement;
+
 use crate::{Bytes, CpuMillis, Span};
 
 /// What a person asks for. Exactly one of `wasm`, `command` and `fake` is set.
@@ -56,6 +58,9 @@ pub struct FunctionSpec {
     /// What the function may reach, and where it is reached.
     #[serde(default)]
     pub access: Access,
+    /// Where instances may be and had better be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
 
     // Named by the design, not honoured yet: refused in `read.rs`.
     #[serde(default, skip_serializing)]
@@ -66,8 +71,6 @@ pub struct FunctionSpec {
     pub(super) idempotent: Option<Value>,
     #[serde(default, skip_serializing)]
     pub(super) sidecars: Option<Value>,
-    #[serde(default, skip_serializing)]
-    pub(super) placement: Option<Value>,
     #[serde(default, skip_serializing)]
     pub(super) traffic: Option<Value>,
 }

@@ -1,0 +1,223 @@
+//! [`Shape`], a shape with its names resolved to numbers, and [`Context`], what a
+//! policy is given: the cluster's state and the shape in question, with every
+//! lookup that is the same for all nodes already made. A policy answers for one
+//! node from these alone: no clock, no memory of its own, no randomness but
+//! [`Context::draw`]. That is what lets its answers be kept, and be repeated when
+//! a decision is explained.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::node::{Taint, TaintEffect};
+use crate::profile::Profile;
+use crate::shape::ShapeSpec;
+use crate::state::{Counts, NodeIndex, NodeSet, State};
+
+/// A shape as policies read it.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// What was asked for.
+    pub spec: ShapeSpec,
+    /// The policies that decide.
+    pub profile: Arc<Profile>,
+    /// Its class of workload, below [`CLASSES`](crate::state::CLASSES).
+    pub class: usize,
+    /// The bit of its kind of sandbox in [`State::sandboxes`]; 0 when no node has it.
+    pub sandbox: u32,
+    /// The number of the kind of device it wants, if a node has that kind.
+    pub device_kind: Option<u8>,
+    /// [`State::dedicated`] of nodes that are its tenant's own.
+    pub dedicated: u32,
+    /// Marks of its function, its tenant and its labels, in this order.
+    pub(crate) marks: SmallVec<[u32; 4]>,
+    pub(crate) avoid: SmallVec<[u32; 2]>,
+    pub(crate) require: SmallVec<[u32; 2]>,
+    pub(crate) prefer: SmallVec<[(u32, f32); 2]>,
+    pub(crate) image: Option<u32>,
+    pub(crate) snapshots: SmallVec<[u32; 2]>,
+    pub(crate) pool: Option<u32>,
+    pub(crate) data: SmallVec<[(u32, f32); 2]>,
+    pub(crate) calls: SmallVec<[u32; 2]>,
+}
+
+/// Instances that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupRef {
+    /// The mark that its members carry.
+    pub(crate) mark: u32,
+}
+
+/// What a policy sees.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The cluster.
+    pub state: &'a State,
+    /// What is to be placed.
+    pub shape: &'a Shape,
+    function: &'a Counts,
+    tenant: &'a Counts,
+    idle: &'a Counts,
+    group: Option<&'a Counts>,
+    image: Option<&'a NodeSet>,
+    pool: Option<&'a NodeSet>,
+    snapshots: SmallVec<[&'a NodeSet; 2]>,
+    data: SmallVec<[(&'a NodeSet, f32); 2]>,
+    calls: SmallVec<[&'a Counts; 2]>,
+    require: SmallVec<[&'a NodeSet; 2]>,
+    prefer: SmallVec<[(&'a NodeSet, f32); 2]>,
+    avoid: SmallVec<[&'a Counts; 2]>,
+    avoided_by: SmallVec<[&'a Counts; 4]>,
+    tolerated: &'a [bool],
+}
+
+static NOWHERE: std::sync::LazyLock<(Counts, NodeSet)> = std::sync::LazyLock::new(Default::default);
+
+impl<'a> Context<'a> {
+    /// The context of placing `shape`, as a member of `group` if it is one.
+    /// `tolerated` is [`tolerated`] of the two.
+    pub(crate) fn new(
+        state: &'a State,
+        shape: &'a Shape,
+        group: Option<GroupRef>,
+        tolerated: &'a [bool],
+    ) -> Self {
+        let nowhere: &'static (Counts, NodeSet) = &NOWHERE;
+        let counts = |mark: u32| state.marks.get(mark as usize).map_or(&nowhere.0, |c| &**c);
+        let held = |id: u32| state.held.get(id as usize).map_or(&nowhere.1, |set| &**set);
+        let satisfied = |id: u32| state.requirements.get(id as usize).map_or(&nowhere.1, |s| &**s);
+        let avoided = |mark: &u32| state.avoided.get(*mark as usize).filter(|c| c.total() > 0);
+        let idle = state.idle.get(shape.marks[0] as usize);
+        Context {
+            state,
+            shape,
+            function: counts(shape.marks[0]),
+            tenant: counts(shape.marks[1]),
+            idle: idle.map_or(&nowhere.0, |counts| &**counts),
+            group: group.map(|group| counts(group.mark)),
+            image: shape.image.map(held),
+            pool: shape.pool.map(held),
+            snapshots: shape.snapshots.iter().map(|id| held(*id)).collect(),
+            data: shape.data.iter().map(|(id, share)| (held(*id), *share)).collect(),
+            calls: shape.calls.iter().map(|mark| counts(*mark)).collect(),
+            require: shape.require.iter().map(|id| satisfied(*id)).collect(),
+            prefer: shape.prefer.iter().map(|(id, weight)| (satisfied(*id), *weight)).collect(),
+            avoid: shape.avoid.iter().map(|mark| counts(*mark)).collect(),
+            avoided_by: shape.marks.iter().filter_map(avoided).map(|counts| &**counts).collect(),
+            tolerated,
+        }
+    }
+
+    /// Where the function's instances are.
+    #[inline]
+    pub fn function(&self) -> &Counts {
+        self.function
+    }
+
+    /// Where the tenant's instances are.
+    #[inline]
+    pub fn tenant(&self) -> &Counts {
+        self.tenant
+    }
+
+    /// Where the function's idle instances are.
+    #[inline]
+    pub fn idle(&self) -> &Counts {
+        self.idle
+    }
+
+    /// Where the group's members are, for a member of a group.
+    #[inline]
+    pub fn group(&self) -> Option<&Counts> {
+        self.group
+    }
+
+    /// The nodes that have the image, for a shape that names one.
+    #[inline]
+    pub fn image(&self) -> Option<&NodeSet> {
+        self.image
+    }
+
+    /// The nodes with a prewarmed sandbox of the environment, for a shape that names one.
+    #[inline]
+    pub fn pool(&self) -> Option<&NodeSet> {
+        self.pool
+    }
+
+    /// The nodes that have the snapshot, then those that have its parent, and so on.
+    #[inline]
+    pub fn snapshots(&self) -> &[&'a NodeSet] {
+        &self.snapshots
+    }
+
+    /// For each piece of data: the nodes that have it, and its share of all bytes read.
+    #[inline]
+    pub fn data(&self) -> &[(&'a NodeSet, f32)] {
+        &self.data
+    }
+
+    /// Where the instances of each called function are.
+    #[inline]
+    pub fn calls(&self) -> &[&'a Counts] {
+        &self.calls
+    }
+
+    /// For each requirement: the nodes that satisfy it.
+    #[inline]
+    pub fn require(&self) -> &[&'a NodeSet] {
+        &self.require
+    }
+
+    /// For each preference: the nodes that satisfy it, and its share of all weights.
+    #[inline]
+    pub fn prefer(&self) -> &[(&'a NodeSet, f32)] {
+        &self.prefer
+    }
+
+    /// Where instances are that this one avoids.
+    #[inline]
+    pub fn avoid(&self) -> &[&'a Counts] {
+        &self.avoid
+    }
+
+    /// Where instances are that avoid this one.
+    #[inline]
+    pub fn avoided_by(&self) -> &[&'a Counts] {
+        &self.avoided_by
+    }
+
+    /// Whether the shape tolerates a node's taints.
+    #[inline]
+    pub fn tolerates(&self, node: NodeIndex) -> bool {
+        self.tolerated[self.state.taint_set(node) as usize]
+    }
+
+    /// A number that is the same whenever it is asked for this function and node,
+    /// and spread evenly between 0 and 1 (rendezvous hashing draws on it).
+    #[inline]
+    pub fn affinity(&self, node: NodeIndex) -> f32 {
+        unit(mix(u64::from(self.shape.marks[0]) << 32 | u64::from(node.0)))
+    }
+}
+
+/// For each set of taints in use: whether the shape tolerates it.
+pub(crate) fn tolerated(state: &State, shape: &Shape) -> Vec<bool> {
+    let covers = |taint: &Taint| shape.spec.tolerate.iter().any(|t| t.covers(taint));
+    let is_fine = |taint: &Taint| taint.effect != TaintEffect::NoSchedule || covers(taint);
+    state.taint_sets.iter().map(|taints| taints.iter().all(is_fine)).collect()
+}
+
+/// A well-mixed number (the finaliser of SplitMix64; Steele, Lea and Flood, OOPSLA 2014).
+#[inline]
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The same as a number from 0 up to 1.
+#[inline]
+pub(crate) fn unit(mixed: u64) -> f32 {
+    (mixed >> 40) as f32 / (1u64 << 24) as f32
+}

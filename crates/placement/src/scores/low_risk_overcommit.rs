@@ -1,0 +1,59 @@
+//! Prefers nodes where use is low and steady (Trimaran, LoadVariationRiskBalancing and
+//! LowRiskOverCommitment): mean plus deviation of the measured use is the risk that what
+//! is reserved in excess is wanted at once. A monopoly leaves it nothing to choose.
+
+use crate::context::Context;
+use crate::policy::{Policy, Scope, Score};
+use crate::profile::{ParamError, Params};
+use crate::state::NodeIndex;
+
+/// Prefers nodes whose measured use is low and steady.
+#[derive(Debug)]
+pub struct LowRiskOvercommit {
+    deviations: f32,
+}
+
+impl Policy for LowRiskOvercommit {
+    const NAME: &'static str = "low-risk-overcommit";
+    const SUMMARY: &'static str = "prefers nodes whose measured use is low and steady";
+
+    /// `deviations`: how many standard deviations above the mean count as risk.
+    fn read(params: &mut Params) -> Result<Self, ParamError> {
+        Ok(LowRiskOvercommit { deviations: params.number("deviations", 1.0, 0.0, 10.0)? })
+    }
+}
+
+impl Score for LowRiskOvercommit {
+    fn scope(&self) -> Scope {
+        Scope::Usage
+    }
+
+    fn score(&self, cx: &Context<'_>, node: NodeIndex) -> f32 {
+        let load = cx.state.load(node);
+        let reserved = (cx.state.cpu_reserved_share(node) - 1.0).max(0.0);
+        1.0 - (load.cpu + self.deviations * load.cpu_deviation + reserved) / 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Lab;
+
+    use crate::node::Load;
+
+    #[test]
+    fn unsteady_use_costs() {
+        let mut lab = Lab::new();
+        lab.node("steady", |_| {});
+        lab.node("unsteady", |_| {});
+        lab.load("steady", Load { cpu: 0.5, memory: 0.1, cpu_deviation: 0.0 });
+        lab.load("unsteady", Load { cpu: 0.5, memory: 0.1, cpu_deviation: 0.4 });
+        let shape = lab.shape("a/f", |_| {});
+        let policy: LowRiskOvercommit = lab.policy(&[]);
+        let [steady, unsteady] = lab.scores(&policy, shape)[..] else { panic!() };
+        assert!(steady > unsteady, "{steady} {unsteady}");
+        let blind: LowRiskOvercommit = lab.policy(&[("deviations", 0.0)]);
+        assert_eq!(lab.scores(&blind, shape)[0], lab.scores(&blind, shape)[1]);
+    }
+}

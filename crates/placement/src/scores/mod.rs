@@ -1,0 +1,50 @@
+//! Scores: how good is this node, or which node does this decision favour?
+//! One policy per file; [`registry`](crate::registry) lists them.
+
+mod balanced_allocation;
+mod bounded_consistent_hash;
+mod data_locality;
+mod failure_history;
+mod image_locality;
+mod interference_aware;
+mod least_allocated;
+mod load_aware;
+mod low_risk_overcommit;
+mod most_allocated;
+mod pool_affinity;
+mod power_cap;
+mod power_of_two_choices;
+mod preferred_labels;
+mod scarce_resource_avoidance;
+mod snapshot_locality;
+mod spot_risk;
+mod spread_per_function;
+mod start_storm_avoidance;
+mod taint_preference;
+mod target_load_packing;
+mod tenant_anti_affinity;
+mod warm_first;
+
+pub use balanced_allocation::BalancedAllocation;
+pub use bounded_consistent_hash::BoundedConsistentHash;
+pub use data_locality::DataLocality;
+pub use failure_history::FailureHistory;
+pub use image_locality::ImageLocality;
+pub use interference_aware::InterferenceAware;
+pub use least_allocated::LeastAllocated;
+pub use load_aware::LoadAware;
+pub use low_risk_overcommit::LowRiskOvercommit;
+pub use most_allocated::MostAllocated;
+pub use pool_affinity::PoolAffinity;
+pub use power_cap::PowerCap;
+pub use power_of_two_choices::PowerOfTwoChoices;
+pub use preferred_labels::PreferredLabels;
+pub use scarce_resource_avoidance::ScarceResourceAvoidance;
+pub use snapshot_locality::SnapshotLocality;
+pub use spot_risk::SpotRisk;
+pub use spread_per_function::SpreadPerFunction;
+pub use start_storm_avoidance::StartStormAvoidance;
+pub use taint_preference::TaintPreference;
+pub use target_load_packing::TargetLoadPacking;
+pub use tenant_anti_affinity::TenantAntiAffinity;
+pub use warm_first::WarmFirst;
