@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::node::{Taint, TaintEffect};
 use crate::profile::Profile;
 use crate::shape::ShapeSpec;
-use crate::state::{Counts, NodeIndex, NodeSet, State};
+use crate::state::{Counts, NodeIndex, NodeSet, Paged, State};
 
 /// A shape as policies read it.
 #[derive(Clone, Debug)]
@@ -48,63 +48,74 @@ pub(crate) struct GroupRef {
     pub(crate) mark: u32,
 }
 
-/// What a policy sees.
+/// The sets of nodes that a shape's needs name, and whether it tolerates each set of
+/// taints: what no placement changes, so it is looked up once per lot.
+#[derive(Clone, Debug)]
+pub(crate) struct Sets {
+    image: Option<Arc<NodeSet>>,
+    pool: Option<Arc<NodeSet>>,
+    snapshots: SmallVec<[Arc<NodeSet>; 2]>,
+    data: SmallVec<[(Arc<NodeSet>, f32); 2]>,
+    require: SmallVec<[Arc<NodeSet>; 2]>,
+    prefer: SmallVec<[(Arc<NodeSet>, f32); 2]>,
+    tolerated: Vec<bool>,
+}
+
+impl Sets {
+    pub(crate) fn new(state: &State, shape: &Shape) -> Self {
+        let held = |id: u32| state.held.get(id as usize).cloned().unwrap_or_default();
+        let satisfied = |id: u32| state.requirements.get(id as usize).cloned().unwrap_or_default();
+        let covers = |taint: &Taint| shape.spec.tolerate.iter().any(|t| t.covers(taint));
+        let is_fine = |taint: &Taint| taint.effect != TaintEffect::NoSchedule || covers(taint);
+        let tolerated = state.taint_sets.iter().map(|taints| taints.iter().all(is_fine));
+        Sets {
+            image: shape.image.map(held),
+            pool: shape.pool.map(held),
+            snapshots: shape.snapshots.iter().map(|id| held(*id)).collect(),
+            data: shape.data.iter().map(|(id, share)| (held(*id), *share)).collect(),
+            require: shape.require.iter().map(|id| satisfied(*id)).collect(),
+            prefer: shape.prefer.iter().map(|(id, weight)| (satisfied(*id), *weight)).collect(),
+            tolerated: tolerated.collect(),
+        }
+    }
+}
+
+/// What a policy sees. Made anew after every placement, so it is only pointers.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The cluster.
     pub state: &'a State,
     /// What is to be placed.
     pub shape: &'a Shape,
+    sets: &'a Sets,
     function: &'a Counts,
     tenant: &'a Counts,
     idle: &'a Counts,
     group: Option<&'a Counts>,
-    image: Option<&'a NodeSet>,
-    pool: Option<&'a NodeSet>,
-    snapshots: SmallVec<[&'a NodeSet; 2]>,
-    data: SmallVec<[(&'a NodeSet, f32); 2]>,
-    calls: SmallVec<[&'a Counts; 2]>,
-    require: SmallVec<[&'a NodeSet; 2]>,
-    prefer: SmallVec<[(&'a NodeSet, f32); 2]>,
-    avoid: SmallVec<[&'a Counts; 2]>,
-    avoided_by: SmallVec<[&'a Counts; 4]>,
-    tolerated: &'a [bool],
 }
 
-static NOWHERE: std::sync::LazyLock<(Counts, NodeSet)> = std::sync::LazyLock::new(Default::default);
+static NOWHERE: std::sync::LazyLock<Counts> = std::sync::LazyLock::new(Counts::default);
+
+fn counts(list: &Paged<Arc<Counts>>, mark: u32) -> &Counts {
+    list.get(mark as usize).map_or_else(|| &*NOWHERE, |counts| &**counts)
+}
 
 impl<'a> Context<'a> {
     /// The context of placing `shape`, as a member of `group` if it is one.
-    /// `tolerated` is [`tolerated`] of the two.
     pub(crate) fn new(
         state: &'a State,
         shape: &'a Shape,
         group: Option<GroupRef>,
-        tolerated: &'a [bool],
+        sets: &'a Sets,
     ) -> Self {
-        let nowhere: &'static (Counts, NodeSet) = &NOWHERE;
-        let counts = |mark: u32| state.marks.get(mark as usize).map_or(&nowhere.0, |c| &**c);
-        let held = |id: u32| state.held.get(id as usize).map_or(&nowhere.1, |set| &**set);
-        let satisfied = |id: u32| state.requirements.get(id as usize).map_or(&nowhere.1, |s| &**s);
-        let avoided = |mark: &u32| state.avoided.get(*mark as usize).filter(|c| c.total() > 0);
-        let idle = state.idle.get(shape.marks[0] as usize);
         Context {
             state,
             shape,
-            function: counts(shape.marks[0]),
-            tenant: counts(shape.marks[1]),
-            idle: idle.map_or(&nowhere.0, |counts| &**counts),
-            group: group.map(|group| counts(group.mark)),
-            image: shape.image.map(held),
-            pool: shape.pool.map(held),
-            snapshots: shape.snapshots.iter().map(|id| held(*id)).collect(),
-            data: shape.data.iter().map(|(id, share)| (held(*id), *share)).collect(),
-            calls: shape.calls.iter().map(|mark| counts(*mark)).collect(),
-            require: shape.require.iter().map(|id| satisfied(*id)).collect(),
-            prefer: shape.prefer.iter().map(|(id, weight)| (satisfied(*id), *weight)).collect(),
-            avoid: shape.avoid.iter().map(|mark| counts(*mark)).collect(),
-            avoided_by: shape.marks.iter().filter_map(avoided).map(|counts| &**counts).collect(),
-            tolerated,
+            sets,
+            function: counts(&state.marks, shape.marks[0]),
+            tenant: counts(&state.marks, shape.marks[1]),
+            idle: counts(&state.idle, shape.marks[0]),
+            group: group.map(|group| counts(&state.marks, group.mark)),
         }
     }
 
@@ -134,62 +145,63 @@ impl<'a> Context<'a> {
 
     /// The nodes that have the image, for a shape that names one.
     #[inline]
-    pub fn image(&self) -> Option<&NodeSet> {
-        self.image
+    pub fn image(&self) -> Option<&'a NodeSet> {
+        self.sets.image.as_deref()
     }
 
     /// The nodes with a prewarmed sandbox of the environment, for a shape that names one.
     #[inline]
-    pub fn pool(&self) -> Option<&NodeSet> {
-        self.pool
+    pub fn pool(&self) -> Option<&'a NodeSet> {
+        self.sets.pool.as_deref()
     }
 
     /// The nodes that have the snapshot, then those that have its parent, and so on.
     #[inline]
-    pub fn snapshots(&self) -> &[&'a NodeSet] {
-        &self.snapshots
+    pub fn snapshots(&self) -> &'a [Arc<NodeSet>] {
+        &self.sets.snapshots
     }
 
     /// For each piece of data: the nodes that have it, and its share of all bytes read.
     #[inline]
-    pub fn data(&self) -> &[(&'a NodeSet, f32)] {
-        &self.data
-    }
-
-    /// Where the instances of each called function are.
-    #[inline]
-    pub fn calls(&self) -> &[&'a Counts] {
-        &self.calls
+    pub fn data(&self) -> &'a [(Arc<NodeSet>, f32)] {
+        &self.sets.data
     }
 
     /// For each requirement: the nodes that satisfy it.
     #[inline]
-    pub fn require(&self) -> &[&'a NodeSet] {
-        &self.require
+    pub fn require(&self) -> &'a [Arc<NodeSet>] {
+        &self.sets.require
     }
 
     /// For each preference: the nodes that satisfy it, and its share of all weights.
     #[inline]
-    pub fn prefer(&self) -> &[(&'a NodeSet, f32)] {
-        &self.prefer
+    pub fn prefer(&self) -> &'a [(Arc<NodeSet>, f32)] {
+        &self.sets.prefer
+    }
+
+    /// Where the instances of each called function are.
+    pub fn calls(&self) -> impl ExactSizeIterator<Item = &'a Counts> {
+        let state = self.state;
+        self.shape.calls.iter().map(move |mark| counts(&state.marks, *mark))
     }
 
     /// Where instances are that this one avoids.
-    #[inline]
-    pub fn avoid(&self) -> &[&'a Counts] {
-        &self.avoid
+    pub fn avoid(&self) -> impl ExactSizeIterator<Item = &'a Counts> {
+        let state = self.state;
+        self.shape.avoid.iter().map(move |mark| counts(&state.marks, *mark))
     }
 
     /// Where instances are that avoid this one.
-    #[inline]
-    pub fn avoided_by(&self) -> &[&'a Counts] {
-        &self.avoided_by
+    pub fn avoided_by(&self) -> impl Iterator<Item = &'a Counts> {
+        let state = self.state;
+        let avoided = self.shape.marks.iter().map(move |mark| counts(&state.avoided, *mark));
+        avoided.filter(|counts| counts.total() > 0)
     }
 
     /// Whether the shape tolerates a node's taints.
     #[inline]
     pub fn tolerates(&self, node: NodeIndex) -> bool {
-        self.tolerated[self.state.taint_set(node) as usize]
+        self.sets.tolerated[self.state.taint_set(node) as usize]
     }
 
     /// A number that is the same whenever it is asked for this function and node,
@@ -198,13 +210,6 @@ impl<'a> Context<'a> {
     pub fn affinity(&self, node: NodeIndex) -> f32 {
         unit(mix(u64::from(self.shape.marks[0]) << 32 | u64::from(node.0)))
     }
-}
-
-/// For each set of taints in use: whether the shape tolerates it.
-pub(crate) fn tolerated(state: &State, shape: &Shape) -> Vec<bool> {
-    let covers = |taint: &Taint| shape.spec.tolerate.iter().any(|t| t.covers(taint));
-    let is_fine = |taint: &Taint| taint.effect != TaintEffect::NoSchedule || covers(taint);
-    state.taint_sets.iter().map(|taints| taints.iter().all(is_fine)).collect()
 }
 
 /// A well-mixed number (the finaliser of SplitMix64; Steele, Lea and Flood, OOPSLA 2014).

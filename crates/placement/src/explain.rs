@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::context::{Context, Shape, tolerated};
+use crate::context::{Context, Sets, Shape};
 use crate::plain::domain_of;
 use crate::state::{NodeIndex, State};
 
@@ -96,8 +96,8 @@ pub struct Group {
 /// Explains where `shape` goes on this view: to `chosen`, if a decision was made, else
 /// to the best node there is.
 pub fn explain(state: &State, shape: &Shape, chosen: Option<NodeIndex>) -> Explanation {
-    let fine = tolerated(state, shape);
-    let cx = Context::new(state, shape, None, &fine);
+    let sets = Sets::new(state, shape);
+    let cx = Context::new(state, shape, None, &sets);
     let (possible, filters) = ask_filters(&cx);
     let mut ranked: Vec<(NodeIndex, f32)> =
         possible.iter().map(|node| (*node, total(&cx, *node))).collect();

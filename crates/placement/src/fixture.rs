@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gapless_types::{Bytes, CpuMillis, InstanceId, NodeId};
 
 use crate::cluster::{Cluster, ShapeId};
-use crate::context::{Context, GroupRef, tolerated};
+use crate::context::{Context, GroupRef, Sets};
 use crate::node::{Held, Load, NodeSpec};
 use crate::policy::{DomainScore, Filter, Policy, Score};
 use crate::profile::{Params, Profile, Value};
@@ -139,10 +139,10 @@ impl Lab {
         ask: impl FnOnce(&Context<'_>) -> T,
     ) -> T {
         let shape = self.cluster.shape(shape).unwrap();
-        let fine = tolerated(self.cluster.state(), shape);
+        let sets = Sets::new(self.cluster.state(), shape);
         let group = group.and_then(|group| self.cluster.group_mark(group));
         let group = group.map(|mark| GroupRef { mark });
-        ask(&Context::new(self.cluster.state(), shape, group, &fine))
+        ask(&Context::new(self.cluster.state(), shape, group, &sets))
     }
 
     pub(crate) fn passes(&self, filter: &impl Filter, shape: ShapeId) -> Vec<bool> {

@@ -7,7 +7,7 @@
 use gapless_types::Time;
 
 use crate::cluster::{Cluster, Request};
-use crate::context::{Context, GroupRef, Shape, tolerated};
+use crate::context::{Context, GroupRef, Sets, Shape};
 use crate::state::{Domain, Level, NodeIndex, State};
 
 /// A shape's total score on a node, 0 to 1; `None` where a filter says no. What is
@@ -49,8 +49,8 @@ pub fn best(state: &State, shape: &Shape) -> Option<(NodeIndex, f32)> {
 
 /// A shape's score on one node; `None` where a filter says no.
 pub fn score_on(state: &State, shape: &Shape, node: NodeIndex) -> Option<f32> {
-    let fine = tolerated(state, shape);
-    evaluate(&Context::new(state, shape, None, &fine), node)
+    let sets = Sets::new(state, shape);
+    evaluate(&Context::new(state, shape, None, &sets), node)
 }
 
 fn best_in_group(
@@ -58,8 +58,8 @@ fn best_in_group(
     shape: &Shape,
     group: Option<GroupRef>,
 ) -> Option<(NodeIndex, f32)> {
-    let fine = tolerated(state, shape);
-    let cx = Context::new(state, shape, group, &fine);
+    let sets = Sets::new(state, shape);
+    let cx = Context::new(state, shape, group, &sets);
     let scored = state.nodes().filter_map(|node| Some((node, evaluate(&cx, node)?)));
     scored.max_by(|(a, one), (b, other)| {
         let age = |node: &NodeIndex| std::cmp::Reverse(state.chosen_at(*node));
@@ -83,8 +83,8 @@ pub fn place(cluster: &mut Cluster, requests: &[Request], now: Time) -> Vec<Opti
 /// Pearson correlation of what they give, -1 (opposite) to 1 (the same). `None` when
 /// either gives all nodes the same, or is not a score of nodes.
 pub fn correlation(state: &State, shape: &Shape, one: &str, other: &str) -> Option<f32> {
-    let fine = tolerated(state, shape);
-    let cx = Context::new(state, shape, None, &fine);
+    let sets = Sets::new(state, shape);
+    let cx = Context::new(state, shape, None, &sets);
     let nodes: Vec<NodeIndex> =
         state.nodes().filter(|node| evaluate(&cx, *node).is_some()).collect();
     let of = |name: &str| -> Option<Vec<f64>> {

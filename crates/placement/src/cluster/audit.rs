@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use gapless_types::InstanceId;
 
 use super::{Cluster, Stage};
-use crate::context::{Context, tolerated};
+use crate::context::{Context, Sets};
 use crate::engine::Plan;
 use crate::node::NodeTrust;
 use crate::plain;
@@ -103,8 +103,8 @@ impl Cluster {
         let placed = &self.instances[&instance];
         let (state, node) = (&self.state, placed.node);
         let Some(shape) = self.shape(placed.shape) else { return };
-        let fine = tolerated(state, shape);
-        let cx = Context::new(state, shape, None, &fine);
+        let sets = Sets::new(state, shape);
+        let cx = Context::new(state, shape, None, &sets);
         if state.sandboxes(node) & shape.sandbox == 0 {
             wrong.push(format!("{instance}: its node lacks its kind of sandbox"));
         }
@@ -157,8 +157,8 @@ impl Cluster {
             let Some(entry) = self.entry(*id) else { continue };
             let Some(index) = &entry.index else { continue };
             let shape = &entry.shape;
-            let fine = tolerated(&self.state, shape);
-            let cx = Context::new(&self.state, shape, None, &fine);
+            let sets = Sets::new(&self.state, shape);
+            let cx = Context::new(&self.state, shape, None, &sets);
             let plan = Plan::new(&cx);
             let is_current = index.made_under.epoch == self.epoch
                 && index.made_under.plan == plan.fingerprint

@@ -61,8 +61,7 @@ impl Cluster {
         let Some(placed) = self.instances.get_mut(&instance) else { return false };
         if placed.stage == Stage::Reserved {
             placed.stage = Stage::Running;
-            let (node, until) = (placed.node, placed.reserved_until);
-            self.expiring.remove(&(until, instance));
+            let node = placed.node;
             self.not_starting(node);
         }
         true
@@ -87,10 +86,7 @@ impl Cluster {
         let Some(placed) = self.instances.remove(&instance) else { return false };
         let node = placed.node;
         match placed.stage {
-            Stage::Reserved => {
-                self.expiring.remove(&(placed.reserved_until, instance));
-                self.not_starting(node);
-            }
+            Stage::Reserved => self.not_starting(node),
             Stage::Running => {}
             Stage::Idle => self.count_idle(node, placed.shape, false),
         }
@@ -113,19 +109,31 @@ impl Cluster {
     /// Gives back reservations that ran out; returns whose they were.
     pub fn expire(&mut self, now: Time) -> Vec<InstanceId> {
         let mut expired = Vec::new();
-        while let Some(&(until, instance)) = self.expiring.first()
+        self.tidy_expiry();
+        while let Some((until, instance)) = self.expiring.first()
             && until <= now
         {
+            self.expiring.pop();
             self.release(instance);
-            self.expiring.remove(&(until, instance));
             expired.push(instance);
+            self.tidy_expiry();
         }
         expired
     }
 
     /// When the next reservation runs out.
-    pub fn next_expiry(&self) -> Option<Time> {
-        self.expiring.first().map(|(until, _)| *until)
+    pub fn next_expiry(&mut self) -> Option<Time> {
+        self.tidy_expiry();
+        self.expiring.first().map(|(until, _)| until)
+    }
+
+    pub(super) fn tidy_expiry(&mut self) {
+        let instances = &self.instances;
+        self.expiring.tidy(instances.len(), |until, instance| {
+            instances.get(&instance).is_some_and(|placed| {
+                placed.stage == Stage::Reserved && placed.reserved_until == until
+            })
+        });
     }
 
     /// Takes room for an instance. The filters have passed.
@@ -147,7 +155,7 @@ impl Cluster {
     /// Notes an instance whose room is reserved in the state.
     pub(super) fn note_instance(&mut self, instance: InstanceId, placed: Placed) {
         self.on_node[placed.node.index()].push(instance);
-        self.expiring.insert((placed.reserved_until, instance));
+        self.expiring.push(placed.reserved_until, instance);
         if placed.grant.group > 0 {
             self.vocabulary.marks.hold_again(placed.grant.group - 1);
         }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod changes;
+mod expiry;
 mod instances;
 mod nodes;
 mod place;
@@ -13,14 +14,16 @@ mod propose;
 mod shapes;
 mod vocabulary;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
-use gapless_types::{InstanceId, NodeId, Time};
+use gapless_types::{InstanceId, NodeId};
+use smallvec::SmallVec;
 
 use changes::ChangeLog;
+use expiry::Expiry;
 pub use instances::{Placed, Stage};
 pub use place::{Batch, Outcome, Request};
 pub use propose::{Prepared, Proposal};
@@ -89,13 +92,13 @@ pub struct Cluster {
     free_nodes: Vec<NodeIndex>,
     live: u32,
     failing: NodeSet,
-    on_node: Vec<Vec<InstanceId>>,
+    on_node: Vec<SmallVec<[InstanceId; 4]>>,
     shapes: Vec<Option<ShapeEntry>>,
     free_shapes: Vec<ShapeId>,
     /// Shapes that have an index, least recently used first.
     indexes: Vec<ShapeId>,
     instances: Map<InstanceId, Placed>,
-    expiring: BTreeSet<(Time, InstanceId)>,
+    expiring: Expiry,
     changes: ChangeLog,
     /// Grows with whatever makes every index stale.
     epoch: u64,
@@ -127,7 +130,7 @@ impl Cluster {
             free_shapes: Vec::new(),
             indexes: Vec::new(),
             instances: Map::default(),
-            expiring: BTreeSet::new(),
+            expiring: Expiry::default(),
             changes: ChangeLog::default(),
             epoch: 1,
             layout: Arc::default(),
@@ -186,9 +189,8 @@ impl Cluster {
     pub fn heap_bytes(&self) -> usize {
         let per_instance = size_of::<(InstanceId, Placed)>() + 1;
         let instances = self.instances.capacity() * per_instance;
-        // A B-tree's nodes are at least half full.
-        let expiring = self.expiring.len() * size_of::<(Time, InstanceId)>() * 2;
-        let on_node: usize = self.on_node.iter().map(|on| on.capacity() * 8 + 24).sum();
+        let expiring = self.expiring.heap_bytes();
+        let on_node: usize = self.on_node.iter().map(|on| on.capacity() * 8 + 16).sum();
         let indexes = self.shapes.iter().flatten().filter_map(|entry| entry.index.as_ref());
         let indexes: usize = indexes.map(|index| index.ranking.bytes()).sum();
         instances + expiring + on_node + indexes + self.state.heap_bytes()

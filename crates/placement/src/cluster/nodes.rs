@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use gapless_types::{InstanceId, NodeId};
+use smallvec::SmallVec;
 
 use super::Cluster;
 use crate::node::{HELD_MAX, Held, Load, NodeError, NodeSpec};
@@ -76,7 +77,7 @@ impl Cluster {
         let node = self.free_nodes.pop().unwrap_or_else(|| self.state.grow());
         if node.index() == self.specs.len() {
             self.specs.push(None);
-            self.on_node.push(Vec::new());
+            self.on_node.push(SmallVec::new());
         }
         self.by_id.insert(id.clone(), node);
         Arc::make_mut(&mut self.state.alive).set(node, true);
@@ -148,7 +149,7 @@ impl Cluster {
     /// A node is gone, with what was on it: the instances that were.
     pub fn remove_node(&mut self, id: &NodeId) -> Vec<InstanceId> {
         let Some(node) = self.by_id.get(id).copied() else { return Vec::new() };
-        let instances = self.on_node[node.index()].clone();
+        let instances = self.on_node[node.index()].to_vec();
         for instance in &instances {
             self.release(*instance);
         }

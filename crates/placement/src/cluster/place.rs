@@ -16,7 +16,7 @@ use foldhash::fast::FixedState;
 use gapless_types::{InstanceId, Time};
 
 use super::{Cluster, Placed, ShapeId, Stage};
-use crate::context::{Context, GroupRef, Shape, mix, tolerated};
+use crate::context::{Context, GroupRef, Sets, Shape, mix};
 use crate::engine::{Index, Layout, Lot, MadeUnder, Pick, Plan, Ranking, Sampling, pick, sample};
 use crate::policy::{self, Verdict};
 use crate::shortage::{LeftOut, Shortage, Unplaced};
@@ -94,9 +94,11 @@ impl Cluster {
         let mut batch = Batch::default();
         self.settle();
         let lots = self.lots(requests, &mut batch);
+        self.instances.reserve(requests.len());
         for unit in lots.chunk_by(|a, b| a.group.is_some() && a.group == b.group) {
             self.place_unit(requests, unit, now, &mut batch);
         }
+        self.tidy_expiry();
         batch
     }
 
@@ -130,17 +132,23 @@ impl Cluster {
     /// group follow each other. Requests that cannot be are answered at once.
     pub(super) fn lots(&self, requests: &[Request], batch: &mut Batch) -> Vec<Wanted> {
         let unplaced = |why| Outcome::Unplaced(Arc::new(why));
+        // Each is overwritten, by what comes of it.
+        let undecided = Outcome::Placed { node: NodeIndex(u32::MAX), score: 0.0 };
         batch.outcomes.clear();
-        batch.outcomes.resize(requests.len(), unplaced(Unplaced::UnknownShape));
-        let mut seen = HashSet::with_capacity_and_hasher(requests.len(), FixedState::default());
+        batch.outcomes.resize(requests.len(), undecided);
+        // Ascending numbers, the usual case, have no duplicates.
+        let may_repeat = !requests.is_sorted_by(|a, b| a.instance < b.instance);
+        let mut seen: HashSet<InstanceId, FixedState> = HashSet::default();
         let mut by_key: BTreeMap<(Option<u64>, ShapeId), usize> = BTreeMap::new();
         let mut lots: Vec<Wanted> = Vec::new();
         let mut last: Option<(Option<u64>, ShapeId, usize)> = None;
         for (index, request) in requests.iter().enumerate() {
             if self.entry(request.shape).is_none() {
+                batch.outcomes[index] = unplaced(Unplaced::UnknownShape);
                 continue;
             }
-            if !seen.insert(request.instance) || self.instances.contains_key(&request.instance) {
+            let is_repeated = may_repeat && !seen.insert(request.instance);
+            if is_repeated || self.instances.contains_key(&request.instance) {
                 batch.outcomes[index] = unplaced(Unplaced::Duplicate);
                 continue;
             }
@@ -308,11 +316,11 @@ impl Cluster {
         if self.live == 0 {
             return picks;
         }
-        let fine = tolerated(&self.state, shape);
+        let sets = Sets::new(&self.state, shape);
         let group = mark.map(|mark| GroupRef { mark });
-        let plan = Plan::new(&Context::new(&self.state, shape, group, &fine));
+        let plan = Plan::new(&Context::new(&self.state, shape, group, &sets));
         let seed = mix(self.config.seed ^ u64::from(self.state.decisions));
-        let lot = Lot { shape, group, tolerated: &fine, plan: &plan, seed };
+        let lot = Lot { shape, group, sets: &sets, plan: &plan, seed };
         if self.should_sample(id, count) {
             self.pick_sampled(id, &lot, count, &mut picks);
         }
@@ -393,11 +401,9 @@ impl Cluster {
             });
         match stale {
             Some(stale) if stale.len() * 2 < self.layout.order.len() => {
-                for node in stale {
-                    if let Some(leaf) = self.layout.position(*node) {
-                        index.ranking.refresh(lot.plan, &cx, leaf);
-                    }
-                }
+                let leaves = stale.iter().filter_map(|node| self.layout.position(*node));
+                let leaves: Vec<usize> = leaves.collect();
+                index.ranking.refresh(lot.plan, &cx, &leaves);
             }
             _ => index.ranking.rebuild(lot.plan, &cx, &self.layout.order),
         }
@@ -448,9 +454,9 @@ impl Cluster {
 
     /// Why no node is possible for a shape.
     pub(crate) fn shortage(&self, shape: &Shape, mark: Option<u32>) -> Shortage {
-        let fine = tolerated(&self.state, shape);
+        let sets = Sets::new(&self.state, shape);
         let group = mark.map(|mark| GroupRef { mark });
-        let cx = Context::new(&self.state, shape, group, &fine);
+        let cx = Context::new(&self.state, shape, group, &sets);
         let mut nodes: Vec<NodeIndex> = self.state.nodes().collect();
         let mut left_out = Vec::new();
         for filter in shape.profile.filters.iter().filter(|f| f.policy.applies(&cx)) {
@@ -479,7 +485,7 @@ pub(super) fn pick_from_sample(
     let mut ranking = std::mem::take(&mut scratch.ranking);
     {
         let cx = lot.context(state);
-        sample(&cx, layout, how, &mut scratch.positions);
+        sample(&cx, layout, how, &mut scratch.pulls, &mut scratch.positions);
         scratch.nodes.clear();
         let nodes = scratch.positions.iter().map(|at| layout.order[*at as usize]);
         scratch.nodes.extend(nodes);

@@ -6,7 +6,7 @@
 use gapless_types::InstanceId;
 
 use super::{Cluster, Stage};
-use crate::context::{Context, GroupRef, Shape, tolerated};
+use crate::context::{Context, GroupRef, Sets, Shape};
 use crate::engine::Plan;
 use crate::registry::RESERVES;
 use crate::state::{NodeIndex, State};
@@ -60,7 +60,7 @@ impl Cluster {
         mark: Option<u32>,
         node: NodeIndex,
     ) -> Option<(Loss, Vec<InstanceId>)> {
-        let fine = tolerated(&self.state, shape);
+        let sets = Sets::new(&self.state, shape);
         let group = mark.map(|mark| GroupRef { mark });
         // A copy shares everything but what is taken out of this node.
         let mut state = self.state.clone();
@@ -70,7 +70,7 @@ impl Cluster {
             self.take_out(&mut state, instance);
             victims.push(instance);
             add_loss(&mut loss, stage, priority);
-            let cx = Context::new(&state, shape, group, &fine);
+            let cx = Context::new(&state, shape, group, &sets);
             if Plan::new(&cx).passes(&cx, node) {
                 return Some((loss, victims));
             }

@@ -14,7 +14,7 @@ use gapless_types::Time;
 
 use super::place::{Batch, Outcome, Request, Wanted, pick_from_sample};
 use super::{Cluster, Config};
-use crate::context::{Context, Shape, mix, tolerated};
+use crate::context::{Context, Sets, Shape, mix};
 use crate::engine::{Layout, Lot, Pick, Plan, Sampling, Scratch, occupy};
 use crate::policy::Grant;
 use crate::state::{NodeIndex, State};
@@ -44,10 +44,10 @@ impl Prepared {
         let mut scratch = Scratch::default();
         let mut picks: Vec<Pick> = Vec::new();
         for (wanted, shape) in self.lots.iter().skip(worker).step_by(workers.max(1)) {
-            let fine = tolerated(&state, shape);
-            let plan = Plan::new(&Context::new(&state, shape, None, &fine));
+            let sets = Sets::new(&state, shape);
+            let plan = Plan::new(&Context::new(&state, shape, None, &sets));
             let seed = mix(self.config.seed ^ u64::from(wanted.requests[0]));
-            let lot = Lot { shape, group: None, tolerated: &fine, plan: &plan, seed };
+            let lot = Lot { shape, group: None, sets: &sets, plan: &plan, seed };
             let how = Sampling {
                 count: self.config.sample as usize,
                 seed,
@@ -104,13 +104,13 @@ impl Cluster {
         let mut conflicts = 0;
         let mut is_done = vec![false; requests.len()];
         for (wanted, shape) in &lots {
-            let fine = tolerated(&self.state, shape);
-            let plan = Plan::new(&Context::new(&self.state, shape, None, &fine));
+            let sets = Sets::new(&self.state, shape);
+            let plan = Plan::new(&Context::new(&self.state, shape, None, &sets));
             for request in &wanted.requests {
                 let index = *request as usize;
                 let Some((node, score)) = proposed[index] else { continue };
                 let holds = self.state.alive.contains(node)
-                    && plan.passes(&Context::new(&self.state, shape, None, &fine), node);
+                    && plan.passes(&Context::new(&self.state, shape, None, &sets), node);
                 if !holds {
                     conflicts += 1;
                     continue;

@@ -26,7 +26,7 @@ impl Policy for NetworkCost {
 
 impl DomainScore for NetworkCost {
     fn applies(&self, cx: &Context<'_>) -> bool {
-        !cx.calls().is_empty()
+        !cx.shape.spec.calls.is_empty()
     }
 
     fn level(&self) -> Level {
@@ -38,7 +38,7 @@ impl DomainScore for NetworkCost {
     }
 
     fn score(&self, cx: &Context<'_>, domain: Domain) -> f32 {
-        let near = cx.calls().iter().map(|called| {
+        let near = cx.calls().map(|called| {
             let total = called.total().max(1) as f32;
             called.within(domain) as f32 / total
         });

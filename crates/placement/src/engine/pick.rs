@@ -3,25 +3,26 @@
 //! and then only what that placement changed is computed anew: this node's key, and
 //! the terms of its domain.
 
-use crate::context::{Context, GroupRef, Shape, mix};
+use crate::context::{Context, GroupRef, Sets, Shape, mix};
 use crate::policy::Grant;
 use crate::registry::RESERVES;
 use crate::state::{NodeIndex, State};
 
 use super::plan::Plan;
 use super::ranking::{NOT_POSSIBLE, Ranking, score, term};
+use super::sample::Pulls;
 
 /// Possible nodes that a choice is drawn from.
-const DRAWN: usize = 8;
+const DRAWN: usize = 4;
 /// Nodes looked at to find them.
-const DRAWS_MAX: u64 = 32;
+const DRAWS_MAX: u64 = 16;
 
 /// A lot: alike instances.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lot<'a> {
     pub(crate) shape: &'a Shape,
     pub(crate) group: Option<GroupRef>,
-    pub(crate) tolerated: &'a [bool],
+    pub(crate) sets: &'a Sets,
     pub(crate) plan: &'a Plan,
     pub(crate) seed: u64,
 }
@@ -40,6 +41,7 @@ pub(crate) struct Scratch {
     pub(crate) ranking: Ranking,
     pub(crate) positions: Vec<u32>,
     pub(crate) nodes: Vec<NodeIndex>,
+    pub(crate) pulls: Pulls,
     terms: Vec<u64>,
     drawn: Vec<(usize, NodeIndex)>,
     drawn_nodes: Vec<NodeIndex>,
@@ -47,7 +49,7 @@ pub(crate) struct Scratch {
 
 impl<'a> Lot<'a> {
     pub(crate) fn context(&self, state: &'a State) -> Context<'a> {
-        Context::new(state, self.shape, self.group, self.tolerated)
+        Context::new(state, self.shape, self.group, self.sets)
     }
 }
 
@@ -60,16 +62,13 @@ pub(crate) fn pick(
     scratch: &mut Scratch,
     picks: &mut Vec<Pick>,
 ) {
-    let Scratch { terms, drawn, drawn_nodes, .. } = scratch;
-    compute_terms(&lot.context(state), lot.plan, ranking, terms);
-    for _ in 0..count {
-        let Some(mut best) = ranking.best(terms) else { return };
-        if !lot.plan.choices.is_empty() {
-            let cx = lot.context(state);
-            let draw = mix(lot.seed ^ u64::from(state.decisions) << 20);
-            best = favour(&cx, lot.plan, ranking, terms, draw, best, (drawn, drawn_nodes));
-        }
-        let (leaf, bucket, chosen_key) = best;
+    let mut next = {
+        let cx = lot.context(state);
+        compute_terms(&cx, lot.plan, ranking, &mut scratch.terms);
+        choose(&cx, lot, ranking, scratch)
+    };
+    for left in (0..count).rev() {
+        let Some((leaf, bucket, chosen_key)) = next else { return };
         let node = ranking.nodes[leaf];
         let mut grant =
             Grant { group: lot.group.map_or(0, |group| group.mark + 1), ..Grant::default() };
@@ -77,12 +76,33 @@ pub(crate) fn pick(
         picks.push(Pick { node, grant, score: score(chosen_key).min(1.0) });
         let cx = lot.context(state);
         ranking.set(leaf, bucket, lot.plan.reevaluate(&cx, node, ranking.fixed_of(leaf)));
-        if lot.plan.has_relative_domains {
-            compute_terms(&cx, lot.plan, ranking, terms);
-        } else if !lot.plan.domains.is_empty() {
-            terms[bucket] = bucket_term(&cx, lot.plan, ranking, bucket);
+        if left == 0 {
+            // The ranking is kept, with its last placement in it.
+            return;
         }
+        if lot.plan.has_relative_domains {
+            compute_terms(&cx, lot.plan, ranking, &mut scratch.terms);
+        } else if !lot.plan.domains.is_empty() {
+            scratch.terms[bucket] = bucket_term(&cx, lot.plan, ranking, bucket);
+        }
+        next = choose(&cx, lot, ranking, scratch);
     }
+}
+
+/// The best node now: `(leaf, bucket, key and term)`.
+fn choose(
+    cx: &Context<'_>,
+    lot: &Lot<'_>,
+    ranking: &Ranking,
+    scratch: &mut Scratch,
+) -> Option<(usize, usize, u64)> {
+    let Scratch { terms, drawn, drawn_nodes, .. } = scratch;
+    let best = ranking.best(terms)?;
+    if lot.plan.choices.is_empty() {
+        return Some(best);
+    }
+    let draw = mix(lot.seed ^ u64::from(cx.state.decisions) << 20);
+    Some(favour(cx, lot.plan, ranking, terms, draw, best, (drawn, drawn_nodes)))
 }
 
 /// Reserves what an instance occupies and notes the decision.
@@ -127,7 +147,9 @@ fn favour(
     drawn.clear();
     nodes.clear();
     for probe in 0..DRAWS_MAX {
-        let leaf = mix(draw.wrapping_add(probe)) as usize % ranking.nodes.len();
+        // A random index without a division (Lemire 2019).
+        let random = mix(draw.wrapping_add(probe)) >> 32;
+        let leaf = (random as usize * ranking.nodes.len()) >> 32;
         if ranking.key_of(leaf) != NOT_POSSIBLE {
             drawn.push((leaf, ranking.nodes[leaf]));
             nodes.push(ranking.nodes[leaf]);

@@ -58,7 +58,6 @@ pub(crate) struct Ranking {
     tree: Vec<u64>,
     pub(crate) buckets: Vec<Bucket>,
     block: Vec<NodeIndex>,
-    sums: Vec<f32>,
 }
 
 impl Ranking {
@@ -73,33 +72,17 @@ impl Ranking {
         self.divide(cx, plan.level);
         let mut bucket = 0;
         for start in (0..nodes.len()).step_by(BLOCK) {
-            let end = nodes.len().min(start + BLOCK);
-            self.block.clear();
-            self.block.extend_from_slice(&nodes[start..end]);
-            plan.retain(cx, &mut self.block);
-            self.sums.clear();
-            self.sums.resize(self.block.len(), 0.0);
-            plan.add_fixed(cx, &self.block, &mut self.sums);
-            // What passed is a subsequence of the block.
-            let mut leaf = start;
-            for (node, sum) in self.block.iter().zip(&self.sums) {
-                while nodes[leaf] != *node {
-                    leaf += 1;
-                }
-                self.fixed[leaf] = *sum;
-            }
-            plan.add_usage(cx, &self.block, &mut self.sums);
-            let mut leaf = start;
-            for (node, sum) in self.block.iter().zip(&self.sums) {
-                while nodes[leaf] != *node {
-                    leaf += 1;
-                }
-                while leaf >= (self.buckets[bucket].start + self.buckets[bucket].len) as usize {
+            let block = &nodes[start..nodes.len().min(start + BLOCK)];
+            self.evaluate(plan, cx, block, |ranking, at, fixed, key| {
+                let leaf = start + at;
+                ranking.fixed[leaf] = fixed;
+                while leaf >= (ranking.buckets[bucket].start + ranking.buckets[bucket].len) as usize
+                {
                     bucket += 1;
                 }
-                let Bucket { start, len, .. } = self.buckets[bucket];
-                self.tree[leaf + (start + len) as usize] = key(*sum, cx.state.chosen_at(*node));
-            }
+                let Bucket { start, len, .. } = ranking.buckets[bucket];
+                ranking.tree[leaf + (start + len) as usize] = key;
+            });
         }
         for bucket in &self.buckets {
             let (start, len) = (bucket.start as usize, bucket.len as usize);
@@ -177,11 +160,53 @@ impl Ranking {
         }
     }
 
-    /// Evaluates one node anew.
-    pub(crate) fn refresh(&mut self, plan: &Plan, cx: &Context<'_>, leaf: usize) {
-        let (fixed, key) = plan.evaluate(cx, self.nodes[leaf]);
-        self.fixed[leaf] = fixed;
-        self.set(leaf, self.bucket_of(leaf), key);
+    /// Evaluates these leaves anew. Together, because one policy after the other over
+    /// many nodes waits for memory once per policy, not once per node and policy.
+    pub(crate) fn refresh(&mut self, plan: &Plan, cx: &Context<'_>, leaves: &[usize]) {
+        let mut nodes = [NodeIndex::default(); BLOCK];
+        for leaves in leaves.chunks(BLOCK) {
+            for (node, leaf) in nodes.iter_mut().zip(leaves) {
+                *node = self.nodes[*leaf];
+                self.fixed[*leaf] = 0.0;
+                self.set(*leaf, self.bucket_of(*leaf), NOT_POSSIBLE);
+            }
+            self.evaluate(plan, cx, &nodes[..leaves.len()], |ranking, at, fixed, key| {
+                let leaf = leaves[at];
+                ranking.fixed[leaf] = fixed;
+                ranking.set(leaf, ranking.bucket_of(leaf), key);
+            });
+        }
+    }
+
+    /// Evaluates a block of nodes; tells of each that is possible its index in the
+    /// block, its fixed sum and its key.
+    fn evaluate(
+        &mut self,
+        plan: &Plan,
+        cx: &Context<'_>,
+        block: &[NodeIndex],
+        mut tell: impl FnMut(&mut Ranking, usize, f32, u64),
+    ) {
+        let mut possible = std::mem::take(&mut self.block);
+        possible.clear();
+        possible.extend_from_slice(block);
+        plan.retain(cx, &mut possible);
+        let mut fixed = [0.0; BLOCK];
+        let fixed = &mut fixed[..possible.len()];
+        plan.add_fixed(cx, &possible, fixed);
+        let mut sums = [0.0; BLOCK];
+        let sums = &mut sums[..possible.len()];
+        sums.copy_from_slice(fixed);
+        plan.add_usage(cx, &possible, sums);
+        // What is possible is a subsequence of the block.
+        let mut at = 0;
+        for (index, node) in possible.iter().enumerate() {
+            while block[at] != *node {
+                at += 1;
+            }
+            tell(self, at, fixed[index], key(sums[index], cx.state.chosen_at(*node)));
+        }
+        self.block = possible;
     }
 
     /// Memory it takes, in bytes.

@@ -9,15 +9,23 @@
 //!
 //! *Drawn to*: a few nodes can be far better than all others because they have an
 //! image, a snapshot, an idle instance, data, or a preferred label. An even sample
-//! would miss them; the sets of who has what name them.
+//! would miss them; the sets of who has what name them, and those that are in several
+//! such sets are looked at first.
 
 use crate::context::{Context, mix};
 use crate::state::{NodeIndex, NodeSet};
 
 use super::layout::Layout;
 
-/// Nodes taken from each set that draws the shape.
+/// Nodes looked at because they draw the shape: the most strongly drawing ones.
 const DRAWN_MAX: usize = 64;
+/// Nodes that are weighed for it.
+const PULLED_MAX: usize = 8_192;
+/// A set of which the sample has this many nodes or more need not be looked into.
+const SELDOM: usize = 16;
+/// Where at least one node in so many is possible, the next possible one is looked for
+/// from each step; where fewer are, they are listed first.
+const DENSE: usize = 8;
 /// Positions looked at for one step of the sample before it is given up.
 const PROBES_MAX: usize = 64;
 
@@ -35,7 +43,13 @@ pub(crate) struct Sampling {
 /// Positions in the layout of nodes to look at, ascending, into `out`. They answer,
 /// take instances and satisfy what the shape requires of labels; other filters have
 /// not been asked.
-pub(crate) fn sample(cx: &Context<'_>, layout: &Layout, how: Sampling, out: &mut Vec<u32>) {
+pub(crate) fn sample(
+    cx: &Context<'_>,
+    layout: &Layout,
+    how: Sampling,
+    pulls: &mut Pulls,
+    out: &mut Vec<u32>,
+) {
     out.clear();
     let state = cx.state;
     let is_open = |node: NodeIndex| {
@@ -43,10 +57,11 @@ pub(crate) fn sample(cx: &Context<'_>, layout: &Layout, how: Sampling, out: &mut
             && !state.cordoned.contains(node)
             && cx.require().iter().all(|set| set.contains(node))
     };
-    if cx.require().is_empty() {
+    let possible = possible(cx);
+    let count = possible.len();
+    if count * DENSE >= layout.order.len() {
         even(&layout.order, how, is_open, out);
     } else {
-        let possible = possible(cx);
         let mut positions: Vec<u32> = positions(layout, possible.iter()).collect();
         positions.sort_unstable();
         even(&positions, how, |_| true, out);
@@ -54,14 +69,7 @@ pub(crate) fn sample(cx: &Context<'_>, layout: &Layout, how: Sampling, out: &mut
             *at = positions[*at as usize];
         }
     }
-    let held = cx.snapshots().iter().copied().chain(cx.pool()).chain(cx.image());
-    let weighted = cx.data().iter().chain(cx.prefer()).map(|(set, _)| *set);
-    for (index, set) in held.chain(weighted).enumerate() {
-        let nodes = rotated(set, how.seed ^ index as u64).filter(|node| is_open(*node));
-        out.extend(positions(layout, nodes.take(DRAWN_MAX)));
-    }
-    let idle = cx.idle().nodes().filter(|node| is_open(*node)).take(DRAWN_MAX);
-    out.extend(positions(layout, idle));
+    draw(cx, layout, how, is_open, pulls, out);
     out.sort_unstable();
     out.dedup();
 }
@@ -81,11 +89,67 @@ fn positions(layout: &Layout, nodes: impl Iterator<Item = NodeIndex>) -> impl It
     nodes.filter_map(|node| layout.position(node).map(|at| at as u32))
 }
 
-/// The nodes of a set from a random one on, around.
-fn rotated(set: &NodeSet, seed: u64) -> impl Iterator<Item = NodeIndex> {
-    let size = set.len();
-    let skip = if size > DRAWN_MAX { mix(seed) as usize % size } else { 0 };
-    set.iter().skip(skip).chain(set.iter().take(skip))
+/// Nodes that several sets draw the shape to, by how strongly.
+fn draw(
+    cx: &Context<'_>,
+    layout: &Layout,
+    how: Sampling,
+    is_open: impl Fn(NodeIndex) -> bool,
+    pulls: &mut Pulls,
+    out: &mut Vec<u32>,
+) {
+    let seldom = layout.order.len() * SELDOM / how.count.max(1);
+    let snapshots = cx.snapshots().iter().zip(0..).map(|(set, up)| (&**set, 0.5_f32.powi(up)));
+    let single = cx.image().into_iter().chain(cx.pool()).map(|set| (set, 1.0));
+    let weighted = cx.data().iter().chain(cx.prefer()).map(|(set, share)| (&**set, *share));
+    for (set, pull) in snapshots.chain(single).chain(weighted) {
+        // What many nodes have, the sample has too.
+        if set.len() <= seldom {
+            set.iter().for_each(|node| pulls.add(node, pull));
+        }
+    }
+    cx.idle().nodes().take(PULLED_MAX).for_each(|node| pulls.add(node, 1.0));
+    let drawn = pulls.take_strongest(DRAWN_MAX);
+    out.extend(positions(layout, drawn.filter(|node| is_open(*node))));
+}
+
+/// How strongly nodes draw, by node; empty between lots.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pulls {
+    by_node: Vec<f32>,
+    pulled: Vec<NodeIndex>,
+}
+
+impl Pulls {
+    fn add(&mut self, node: NodeIndex, pull: f32) {
+        if self.by_node.len() <= node.index() {
+            self.by_node.resize(node.index() + 1, 0.0);
+        }
+        let sum = &mut self.by_node[node.index()];
+        if *sum == 0.0 {
+            if self.pulled.len() >= PULLED_MAX {
+                return;
+            }
+            self.pulled.push(node);
+        }
+        *sum += pull;
+    }
+
+    /// The strongest, in no particular order; nothing is left after.
+    fn take_strongest(&mut self, count: usize) -> impl Iterator<Item = NodeIndex> {
+        let by_node = &mut self.by_node;
+        if self.pulled.len() > count {
+            // Ties by number, so that the outcome is the same everywhere.
+            self.pulled.select_nth_unstable_by(count, |a, b| {
+                by_node[b.index()].total_cmp(&by_node[a.index()]).then(a.cmp(b))
+            });
+        }
+        for node in &self.pulled {
+            by_node[node.index()] = 0.0;
+        }
+        self.pulled.truncate(count);
+        self.pulled.drain(..)
+    }
 }
 
 /// Indexes of `items`, at equal steps; where an item is not open, the next that is.

@@ -23,7 +23,7 @@ impl Policy for RequiredAntiAffinity {
 
 impl Filter for RequiredAntiAffinity {
     fn applies(&self, cx: &Context<'_>) -> bool {
-        !cx.avoid().is_empty() || !cx.avoided_by().is_empty()
+        !cx.shape.spec.avoid.is_empty() || cx.avoided_by().next().is_some()
     }
 
     fn scope(&self) -> Scope {
@@ -31,7 +31,7 @@ impl Filter for RequiredAntiAffinity {
     }
 
     fn passes(&self, cx: &Context<'_>, node: NodeIndex) -> bool {
-        cx.avoid().iter().chain(cx.avoided_by()).all(|counts| counts.on(node) == 0)
+        cx.avoid().chain(cx.avoided_by()).all(|counts| counts.on(node) == 0)
     }
 
     fn lacking(&self, _: &Context<'_>) -> String {
