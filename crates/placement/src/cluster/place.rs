@@ -5,9 +5,9 @@
 //! costs. A small cluster is looked at whole. In a large one a lot looks at a
 //! sample, until what the shape's samples have cost would have paid for an index of
 //! every node (the ski-rental rule: at most twice the cost of knowing in advance);
-//! from then on its lots look only at what changed. A lot that is large against the
-//! sample, or finds too little in it, gets the index at once: what is possible is
-//! found, always.
+//! from then on its lots look only at what changed, as long as that is less than a
+//! sample. A lot that is large against the cluster, or finds too little in its sample,
+//! gets the index at once: what is possible is found, always.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::policy::{self, Verdict};
 use crate::shortage::{LeftOut, Shortage, Unplaced};
 use crate::state::NodeIndex;
 
-/// A lot of more than one instance per this many sampled nodes is not sampled: its
-/// placements would crowd the sample.
-const SAMPLED_PER_INSTANCE: usize = 16;
+/// Nodes looked at per instance of a lot, at the least: in a smaller sample its own
+/// placements would crowd each other.
+pub(super) const SAMPLED_PER_INSTANCE: usize = 16;
 
 /// One instance to be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,22 +330,29 @@ impl Cluster {
         picks
     }
 
+    /// Whether a lot is better decided on a sample than on an index of every node.
     fn should_sample(&self, id: ShapeId, count: usize) -> bool {
-        let live = u64::from(self.live);
-        let entry = self.entry(id);
-        let is_paid = entry.is_some_and(|entry| entry.index.is_some() || entry.spent >= live);
-        self.is_sampled(count) && !is_paid
+        let Some(sampled) = self.sample_size(count) else { return false };
+        let Some(entry) = self.entry(id) else { return false };
+        let is_paid = self.config.indexes_max > 0 && entry.spent >= u64::from(self.live);
+        // An index that is about as stale as a sample is large costs as much to refresh.
+        let is_fresh = entry.index.as_ref().is_some_and(|index| {
+            index.made_under.epoch == self.epoch
+                && self.changes.next() - index.seen <= sampled as u64
+        });
+        !is_paid && !is_fresh
     }
 
-    /// Whether a lot of this size is small enough, and the cluster large enough, for a
-    /// sample to do.
-    pub(super) fn is_sampled(&self, count: usize) -> bool {
-        let sampled = self.config.sample as usize;
-        sampled * 2 < self.live as usize && count * SAMPLED_PER_INSTANCE <= sampled
+    /// How many nodes to look at for a lot of this size, where a sample will do: the
+    /// cluster is large against it.
+    pub(super) fn sample_size(&self, count: usize) -> Option<usize> {
+        let sampled = (self.config.sample as usize).max(count * SAMPLED_PER_INSTANCE);
+        (sampled * 2 < self.live as usize).then_some(sampled)
     }
 
     fn pick_sampled(&mut self, id: ShapeId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
-        let how = Sampling { count: self.config.sample as usize, seed: lot.seed, shard: (0, 1) };
+        let Some(size) = self.sample_size(count) else { return };
+        let how = Sampling { count: size, seed: lot.seed, shard: (0, 1) };
         let looked_at = pick_from_sample(
             &mut self.state,
             &self.layout,
@@ -419,7 +426,7 @@ impl Cluster {
             return;
         }
         let Some(entry) = self.shapes[id.0 as usize].as_mut() else { return };
-        entry.index = Some(index);
+        (entry.index, entry.spent) = (Some(index), 0);
         if let Some(at) = self.indexes.iter().position(|known| *known == id) {
             self.indexes.remove(at);
         }

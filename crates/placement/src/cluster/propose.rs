@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use gapless_types::Time;
 
-use super::place::{Batch, Outcome, Request, Wanted, pick_from_sample};
+use super::place::{Batch, Outcome, Request, SAMPLED_PER_INSTANCE, Wanted, pick_from_sample};
 use super::{Cluster, Config};
 use crate::context::{Context, Sets, Shape, mix};
 use crate::engine::{Layout, Lot, Pick, Plan, Sampling, Scratch, occupy};
@@ -48,13 +48,13 @@ impl Prepared {
             let plan = Plan::new(&Context::new(&state, shape, None, &sets));
             let seed = mix(self.config.seed ^ u64::from(wanted.requests[0]));
             let lot = Lot { shape, group: None, sets: &sets, plan: &plan, seed };
+            let count = wanted.requests.len();
             let how = Sampling {
-                count: self.config.sample as usize,
+                count: (self.config.sample as usize).max(count * SAMPLED_PER_INSTANCE),
                 seed,
                 shard: (worker, workers.max(1)),
             };
             picks.clear();
-            let count = wanted.requests.len();
             pick_from_sample(&mut state, &self.layout, &lot, how, count, &mut scratch, &mut picks);
             let placed = wanted.requests.iter().zip(&picks);
             proposal
@@ -72,7 +72,7 @@ impl Cluster {
         let mut batch = Batch::default();
         self.settle();
         let mut lots = self.lots(requests, &mut batch);
-        lots.retain(|lot| lot.group.is_none() && self.is_sampled(lot.requests.len()));
+        lots.retain(|lot| lot.group.is_none() && self.sample_size(lot.requests.len()).is_some());
         let with_shape = |lot: Wanted| {
             let shape = self.shape(lot.shape).map(Arc::clone)?;
             Some((lot, shape))
