@@ -48,6 +48,7 @@ pub struct ObjectMeta {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// When it came to be, RFC 3339.
+    #[serde(default)]
     pub creation_timestamp: String,
     /// For selecting.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -13,7 +13,10 @@
 //! | `GET .../functions?watch=true[&fieldSelector=metadata.name=NAME]` | one [`WatchEvent`] per line: what exists, then each change |
 //! | `GET .../namespaces/NS/functions/NAME/log?tailLines=N&follow=true` | one [`LogLine`] as JSON per line |
 //! | `GET /apis/gapless.dev/v1/instances`, `.../namespaces/NS/instances` | instances, from memory |
+//! | `GET .../functions/NAME/explain`, `.../instances/NAME/explain` | where its next instance would go; why it is where it is: [`Explained`] |
 //! | `GET /apis/gapless.dev/v1/nodes` | nodes |
+//! | `PUT DELETE .../nodes/NAME/cordon` | it takes no new instances; it does again |
+//! | `GET .../placementprofiles`, `GET PUT DELETE .../placementprofiles/NAME` | [`PlacementProfile`]s |
 //! | `HEAD PUT /apis/gapless.dev/v1/artifacts/sha256:HEX` | is an artifact there; store one |
 //! | `GET /apis/gapless.dev/v1/info` | [`PlatformInfo`]: the gateway's address and more |
 //!
@@ -21,6 +24,7 @@
 
 mod kinds;
 mod logs;
+mod profile;
 mod status;
 
 pub use kinds::{
@@ -28,6 +32,9 @@ pub use kinds::{
     WatchEvent,
 };
 pub use logs::FunctionLogs;
+pub use profile::{
+    Explained, PlacementProfile, ProfileConflict, ProfilePolicy, ProfileStatus, profile_path,
+};
 pub use status::{Status, StatusCause, StatusDetails};
 
 /// Where every resource path begins.

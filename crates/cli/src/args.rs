@@ -7,7 +7,8 @@ use gapless_types::Span;
 
 use crate::client::Client;
 use crate::commands::{
-    bench, completions, delete, deploy, describe, doctor, get, invoke, logs, new, top, up,
+    apply, bench, completions, cordon, delete, deploy, describe, doctor, explain, get, invoke,
+    logs, new, top, up,
 };
 use crate::failure::{Failure, Outcome};
 use crate::output::Format;
@@ -55,14 +56,22 @@ pub(crate) enum Command {
     Deploy(deploy::Args),
     /// Call a function
     Invoke(invoke::Args),
-    /// List functions, instances or nodes
+    /// Declare what a file declares: placement profiles, functions
+    Apply(apply::Args),
+    /// List functions, instances, nodes or placement profiles
     Get(get::Args),
     /// Show everything about one function
     Describe(describe::Args),
     /// Show what a function writes
     Logs(logs::Args),
-    /// Delete functions
+    /// Show why an instance is where it is, policy by policy
+    Explain(explain::Args),
+    /// Delete functions or placement profiles
     Delete(delete::Args),
+    /// Have a node take no new instances
+    Cordon(cordon::Args),
+    /// Have a cordoned node take instances again
+    Uncordon(cordon::Args),
     /// Watch the platform work
     Top(top::Args),
     /// See it work: the platform up, three functions deployed, called cold, warm and 500 at once

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use gapless_api::FunctionLogs;
-use gapless_placement::{Load, NodeError, NodeSpec, Profile, ShapeId};
+use gapless_placement::{Load, NodeError, NodeSpec, ShapeId};
 use gapless_proto::{GatewayLink, NodeLink};
 use gapless_rt::{Clock, Shutdown};
 use gapless_scaling::Event;
@@ -24,6 +24,7 @@ use crate::artifacts::Uploads;
 use crate::declare::Stripes;
 use crate::functions::{Declared, Functions, Readiness, host};
 use crate::nodes::Nodes;
+use crate::profiles::Profiles;
 use crate::record::{FUNCTIONS_PREFIX, Stored};
 use crate::revision::RevisionState;
 use crate::routes::{Routes, Step, route};
@@ -80,6 +81,7 @@ pub struct Control {
     /// `functions` is locked, so that a deleted function's is not made again.
     revisions: RwLock<HashMap<RevisionName, Arc<RevisionState>>>,
     nodes: Nodes,
+    profiles: Profiles,
     next_instance: AtomicU64,
     pub(crate) stripes: Stripes,
     pub(crate) uploads: Uploads,
@@ -101,6 +103,7 @@ impl Control {
             Err(error) => tracing::warn!(%error, "cannot remove artifacts that nothing uses"),
         }
         parts.metrics.control.functions.set(i64::try_from(functions.len()).unwrap_or(i64::MAX));
+        let profiles = Profiles::restore(&*parts.store)?;
         let nodes = Nodes::new(config.decisions_kept);
         let control = Arc::new_cyclic(|me| Control {
             me: Weak::clone(me),
@@ -110,6 +113,7 @@ impl Control {
             routes: Mutex::default(),
             revisions: RwLock::default(),
             nodes,
+            profiles,
             next_instance: AtomicU64::new(1),
             stripes: Stripes::default(),
             uploads: Uploads::default(),
@@ -196,6 +200,10 @@ impl Control {
         &self.routes
     }
 
+    pub(crate) fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
     pub(crate) fn nodes(&self) -> &Nodes {
         &self.nodes
     }
@@ -250,7 +258,7 @@ impl Control {
     }
 
     fn add_shape(&self, revision: &Revision) -> ShapeId {
-        let profile = Arc::new(Profile::default_profile());
+        let profile = self.profiles.of(&revision.function, &revision.spec);
         self.nodes.add_shape(shape_of(&revision.function, &revision.spec), profile)
     }
 

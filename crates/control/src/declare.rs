@@ -62,6 +62,7 @@ impl Control {
                 &[FieldError::new("metadata", error.to_string())],
             )
         })?;
+        self.check_profile(&function)?;
         let applied = {
             let _turn = self.stripes.lock(&key);
             let current = self.functions().lock().get(&key).cloned();
@@ -90,6 +91,20 @@ impl Control {
         match self.function_object(&key) {
             Some(function) => Ok(Applied { function, is_created: applied }),
             None => Err(not_found(&key)),
+        }
+    }
+
+    fn check_profile(&self, function: &Function) -> Result<(), Box<Status>> {
+        let placement = function.spec.placement.as_ref();
+        match placement.and_then(|placement| placement.profile.as_deref()) {
+            Some(name) if !self.profiles().has(name) => {
+                let message = format!(
+                    "there is no placement profile {name:?}; `gapless get profiles` lists them"
+                );
+                let error = FieldError::new("spec.placement.profile", message);
+                Err(Box::new(Status::invalid(&function.metadata.name, &[error])))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ mod error;
 mod functions;
 mod lists;
 mod logs;
+mod placement;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::{get, head};
+use axum::routing::{get, head, put};
 use gapless_api::{ROOT, Status};
 use gapless_net::server::{Handler, Limits, serve};
 use gapless_proto::{Request, Response};
@@ -74,12 +75,25 @@ fn router(api: Api) -> Router {
         .route("/metrics", get(lists::metrics))
         .route(&format!("{ROOT}/info"), get(lists::info))
         .route(&format!("{ROOT}/nodes"), get(lists::nodes))
+        .route(
+            &format!("{ROOT}/nodes/{{name}}/cordon"),
+            put(placement::cordon).delete(placement::uncordon),
+        )
+        .route(&format!("{ROOT}/placementprofiles"), get(placement::profiles))
+        .route(
+            &format!("{ROOT}/placementprofiles/{{name}}"),
+            get(placement::read_profile)
+                .put(placement::declare_profile)
+                .delete(placement::delete_profile),
+        )
         .route(&format!("{ROOT}/instances"), get(lists::instances))
         .route(&format!("{namespace}/instances"), get(lists::instances_of))
         .route(&format!("{ROOT}/functions"), get(functions::list))
         .route(&format!("{namespace}/functions"), get(functions::list_of).post(functions::create))
         .route(&function, get(functions::read).put(functions::replace).delete(functions::delete))
         .route(&format!("{function}/log"), get(logs::read))
+        .route(&format!("{function}/explain"), get(placement::explain_function))
+        .route(&format!("{namespace}/instances/{{name}}/explain"), get(placement::explain_instance))
         .route(
             &format!("{ROOT}/artifacts/{{digest}}"),
             head(artifacts::exists).put(artifacts::store),

@@ -12,6 +12,7 @@
 //!
 //! - `functions`: what is declared, in memory; `record`: as it is stored;
 //! - `declare`: creating, replacing and deleting, durable before it is answered;
+//! - `profiles`: placement profiles, and who uses which;
 //! - `prepare`: making a new revision runnable, and switching to it;
 //! - `routes`: what the gateway is told of functions, in order;
 //! - `revision`: one revision's fleet and instances, and what follows from events;
@@ -33,6 +34,7 @@ mod http;
 mod links;
 mod nodes;
 mod prepare;
+mod profiles;
 mod record;
 mod revision;
 mod routes;

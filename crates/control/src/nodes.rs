@@ -255,18 +255,27 @@ impl Nodes {
         Some((explain(&view, &shape, Some(node)), false))
     }
 
-    /// Where the next instance of a shape would go, or why nowhere.
-    pub(crate) fn explain_shape(&self, shape: ShapeId) -> Option<Explanation> {
-        let (view, shape) = {
-            let cluster = self.cluster.lock();
-            (cluster.view(), cluster.shape(shape)?.clone())
-        };
-        Some(explain(&view, &shape, None))
+    /// The state and a shape, to measure something on.
+    pub(crate) fn view_for(&self, shape: ShapeId) -> Option<(Arc<State>, Arc<Shape>)> {
+        let cluster = self.cluster.lock();
+        Some((cluster.view(), cluster.shape(shape)?.clone()))
     }
 
-    /// The state and a shape, to measure something on.
-    pub(crate) fn view(&self) -> Arc<State> {
-        self.cluster.lock().view()
+    /// Where an instance of a shape that is not registered would go.
+    pub(crate) fn explain_new(
+        &self,
+        spec: ShapeSpec,
+        profile: Arc<Profile>,
+    ) -> Option<Explanation> {
+        let (view, shape) = {
+            let mut cluster = self.cluster.lock();
+            let id = cluster.add_shape(spec, profile).ok()?;
+            let shape = cluster.shape(id).cloned();
+            let view = cluster.view();
+            cluster.forget_shape(id);
+            (view, shape?)
+        };
+        Some(explain(&view, &shape, None))
     }
 
     pub(crate) fn starve(&self, state: Arc<RevisionState>) {

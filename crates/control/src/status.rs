@@ -1,15 +1,19 @@
 //! What people see: functions with their status, instances, nodes.
 
+use std::sync::Arc;
+
 use gapless_api::{Instance, InstanceStatus, Node, NodeStatus, ObjectMeta, PlatformInfo};
+use gapless_placement::Explanation;
 use gapless_placement::node::{Taint, TaintEffect};
 use gapless_proto::StartPhase;
-use gapless_types::{API_VERSION, Condition, Function, FunctionKey, FunctionStatus};
+use gapless_types::{API_VERSION, Condition, Function, FunctionKey, FunctionStatus, InstanceId};
 use jiff::Timestamp;
 
 use crate::Control;
 use crate::functions::{Declared, Readiness};
 use crate::nodes::NodeView;
 use crate::revision::{Health, InstanceView, Phase, RevisionState};
+use crate::shape::shape_of;
 
 impl Control {
     /// A function with its status.
@@ -98,6 +102,30 @@ impl Control {
             order(a).cmp(&order(b))
         });
         all
+    }
+
+    /// The instance that people know by this name.
+    pub(crate) fn instance_called(&self, namespace: &str, name: &str) -> Option<InstanceId> {
+        let (revision, number) = name.rsplit_once("-i")?;
+        let id = InstanceId(u64::from_str_radix(number, 16).ok()?);
+        let is_its = |state: &Arc<RevisionState>| {
+            state.revision.function.namespace() == namespace
+                && state.revision.name.short() == revision
+        };
+        let state = self.revisions().into_iter().find(is_its)?;
+        state.instances().iter().any(|view| view.id == id).then_some(id)
+    }
+
+    /// Where the next instance of a function would go.
+    pub(crate) fn explain_function(&self, key: &FunctionKey) -> Option<Explanation> {
+        let revision = Arc::clone(self.functions().lock().get(key)?.routed());
+        let profile = self.profiles().of(key, &revision.spec);
+        self.nodes().explain_new(shape_of(key, &revision.spec), profile)
+    }
+
+    /// One node.
+    pub(crate) fn node_object_called(&self, name: &str) -> Option<Node> {
+        self.node_objects().into_iter().find(|node| node.metadata.name == name)
     }
 
     /// The nodes.

@@ -200,8 +200,9 @@ fn advice(cx: &Context<'_>, groups: &[Group]) -> String {
     let Some(nearest) = groups.first() else {
         return "there are no nodes: start one".to_owned();
     };
-    let plural = if nearest.nodes == 1 { "node is" } else { "nodes are" };
-    let mut text = format!("{} {plural} {}", nearest.nodes, nearest.lacking.join(" and "));
+    let plural = if nearest.nodes == 1 { "node" } else { "nodes" };
+    let lacking = nearest.lacking.join(" and ");
+    let mut text = format!("nearest to fitting: {} {plural} {lacking}", nearest.nodes);
     if !cx.state.nodes().any(|node| fits_when_empty(cx, node)) {
         let spec = &cx.shape.spec;
         text += &format!(
@@ -210,7 +211,7 @@ fn advice(cx: &Context<'_>, groups: &[Group]) -> String {
             spec.cpu, spec.memory
         );
     } else {
-        text += "; end instances there, lower what is asked for, or add a node";
+        text += "; make room there, change what is asked for, or add a node";
     }
     text
 }

@@ -1,6 +1,6 @@
 //! `gapless delete NAME...`: every name is tried; one failure fails the command.
 
-use gapless_api::function_path;
+use gapless_api::{function_path, profile_path};
 
 use crate::args::{ApiArgs, NamespaceArgs, check_name};
 use crate::failure::{Failure, Outcome};
@@ -10,13 +10,17 @@ const EXAMPLES: &str = "\
 Examples:
   gapless delete hello
   gapless delete hello thumbnail -n staging
-  gapless delete hello --ignore-not-found";
+  gapless delete hello --ignore-not-found
+  gapless delete profile/packed";
+
+/// What stands before the name of a placement profile.
+const PROFILE: &str = "profile/";
 
 /// Delete functions: their routes, their instances, their declarations.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Names of the functions
+    /// Names of the functions; profile/NAME is a placement profile
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
@@ -31,12 +35,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Outcome {
     let client = args.api.client()?;
     let namespace = &args.namespace.namespace;
-    args.names.iter().chain([namespace]).try_for_each(|name| check_name(name))?;
+    let bare = args.names.iter().map(|name| name.strip_prefix(PROFILE).unwrap_or(name));
+    bare.chain([namespace.as_str()]).try_for_each(check_name)?;
     let mut failures = Vec::new();
     for name in &args.names {
-        let what = format!("cannot delete function {namespace}/{name}");
-        match client.delete(&what, &function_path(namespace, name)).await {
-            Ok(()) => output::emit(&format!("function {namespace}/{name} deleted\n"))?,
+        let (shown, path) = match name.strip_prefix(PROFILE) {
+            Some(name) => (format!("placement profile {name}"), profile_path(name)),
+            None => (format!("function {namespace}/{name}"), function_path(namespace, name)),
+        };
+        match client.delete(&format!("cannot delete {shown}"), &path).await {
+            Ok(()) => output::emit(&format!("{shown} deleted\n"))?,
             Err(failure) if args.ignore_not_found && failure.is_not_found() => {}
             Err(failure) => failures.push(failure),
         }

@@ -1,4 +1,4 @@
-//! `gapless get functions|instances|nodes`: lists, and with `-w` every change.
+//! `gapless get functions|instances|nodes|profiles`: lists, and with `-w` every change.
 //!
 //! Functions are watched: the API pushes. Instances and nodes live in memory and
 //! have no watch yet, so `-w` reads their list again every [`REFRESH`] and prints
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use gapless_api::{Instance, List, Node, WatchEvent};
+use gapless_api::{Instance, List, Node, PlacementProfile, WatchEvent};
 use gapless_types::Function;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -36,9 +36,10 @@ Examples:
   gapless get functions hello -o yaml
   gapless get instances -A -o wide
   gapless get functions -w            print each change, until Ctrl-C
-  gapless get nodes -o json";
+  gapless get nodes -o wide
+  gapless get profiles default -o yaml";
 
-/// List functions, instances or nodes.
+/// List functions, instances, nodes or placement profiles.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -74,6 +75,9 @@ enum Kind {
     /// Machines that run instances
     #[value(alias = "node")]
     Nodes,
+    /// Placement profiles
+    #[value(alias = "profile", alias = "placementprofiles")]
+    Profiles,
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {
@@ -82,6 +86,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Kind::Functions => show::<Function>(&args).await,
         Kind::Instances => show::<Instance>(&args).await,
         Kind::Nodes => show::<Node>(&args).await,
+        Kind::Profiles => show::<PlacementProfile>(&args).await,
     }
 }
 

@@ -1,11 +1,14 @@
 //! The commands, one file each: its flags and what it does.
 
+pub(crate) mod apply;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod cordon;
 pub(crate) mod delete;
 pub(crate) mod deploy;
 pub(crate) mod describe;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod invoke;
 pub(crate) mod logs;
@@ -37,6 +40,16 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Describe(mut args) => talk!(describe, args),
         Command::Logs(mut args) => talk!(logs, args),
         Command::Delete(mut args) => talk!(delete, args),
+        Command::Apply(mut args) => talk!(apply, args),
+        Command::Explain(mut args) => talk!(explain, args),
+        Command::Cordon(mut args) => {
+            args.api.inherit(root);
+            wait_for(cordon::cordon(args))?;
+        }
+        Command::Uncordon(mut args) => {
+            args.api.inherit(root);
+            wait_for(cordon::uncordon(args))?;
+        }
         Command::Top(mut args) => talk!(top, args),
         Command::Bench(args) => return bench::bench(args),
         Command::Demo(args) => return bench::demo(args),

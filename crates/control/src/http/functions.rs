@@ -211,7 +211,7 @@ pub(crate) async fn delete(State(api): State<Api>, names: Names) -> Outcome<Json
 }
 
 /// A body's JSON, or where it is wrong.
-async fn read_json(body: Body) -> Outcome<Value> {
+pub(crate) async fn read_json(body: Body) -> Outcome<Value> {
     let bytes = to_bytes(body, DECLARATION_BYTES_MAX).await.map_err(|error| {
         if error.into_inner().is::<http_body_util::LengthLimitError>() {
             let message =

@@ -256,7 +256,8 @@ fn choose<'a>(
         check_before(entry, spec, &path, &named, errors);
         chosen.push(Chosen { entry, spec, path, weight });
     }
-    if !chosen.iter().any(|chosen| chosen.entry.phase == Phase::Score && chosen.weight > 0.0) {
+    let weighs = |c: &Chosen<'_>| c.entry.phase == Phase::Score && c.weight > 0.0;
+    if errors.is_empty() && !chosen.iter().any(weighs) {
         let message = "no score weighs anything, so nothing would tell nodes apart";
         errors.push(ProfileError::new("spec.policies", message));
     }

@@ -1,6 +1,8 @@
 //! The kinds that can be listed, and what their columns show.
 
-use gapless_api::{Instance, Node, ROOT};
+use std::collections::BTreeMap;
+
+use gapless_api::{Instance, Node, PlacementProfile, ROOT};
 use gapless_types::{Code, Function};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -122,9 +124,21 @@ impl Listed for Node {
     const PLURAL: &'static str = "nodes";
     const SINGULAR: &'static str = "node";
     const IS_NAMESPACED: bool = false;
-    const COLUMNS: &'static [&'static str] =
-        &["NAME", "READY", "INSTANCES", "CPU", "MEMORY", "SANDBOXES"];
-    const NARROW: usize = 6;
+    const COLUMNS: &'static [&'static str] = &[
+        "NAME",
+        "READY",
+        "INSTANCES",
+        "CPU",
+        "MEMORY",
+        "SANDBOXES",
+        "ZONE",
+        "RACK",
+        "LOAD",
+        "DEVICES",
+        "TAINTS",
+        "LABELS",
+    ];
+    const NARROW: usize = 7;
 
     fn key(&self) -> (&str, &str) {
         ("", &self.metadata.name)
@@ -135,11 +149,66 @@ impl Listed for Node {
         let memory = |count| output::bytes(count).replace(' ', "");
         vec![
             self.metadata.name.clone(),
-            if status.ready { "True" } else { "False" }.to_owned(),
-            status.instances.to_string(),
+            match (status.ready, status.cordoned) {
+                (_, true) => "Cordoned",
+                (true, false) => "True",
+                (false, false) => "False",
+            }
+            .to_owned(),
+            match status.starting {
+                0 => status.instances.to_string(),
+                starting => format!("{} ({starting} starting)", status.instances),
+            },
             format!("{}m/{}m", status.cpu_millis_reserved, status.cpu_millis),
             format!("{}/{}", memory(status.memory_bytes_reserved), memory(status.memory_bytes)),
             status.sandboxes.join(","),
+            or_dash(&status.zone),
+            or_dash(&status.rack),
+            format!("{:.0}%", status.cpu_load * 100.0),
+            or_dash(&status.devices.join(",")),
+            or_dash(&status.taints.join(",")),
+            or_dash(&labels(&self.metadata.labels)),
+        ]
+    }
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    labels.join(",")
+}
+
+impl Listed for PlacementProfile {
+    const PLURAL: &'static str = "placementprofiles";
+    const SINGULAR: &'static str = "profile";
+    const IS_NAMESPACED: bool = false;
+    const COLUMNS: &'static [&'static str] =
+        &["NAME", "SCORES", "FUNCTIONS", "CONFLICTS", "AGE", "APPLIES TO", "POLICIES"];
+    const NARROW: usize = 6;
+
+    fn key(&self) -> (&str, &str) {
+        ("", &self.metadata.name)
+    }
+
+    fn cells(&self, now: Timestamp) -> Vec<String> {
+        let status = self.status.clone().unwrap_or_default();
+        let scores = status.policies.iter().filter(|policy| policy.weight > 0.0);
+        let named = scores.clone().map(|policy| format!("{}={}", policy.policy, policy.weight));
+        let conflicts = status.conflicts.iter();
+        let conflicts = conflicts.map(|pair| format!("{} against {}", pair.policy, pair.against));
+        let applies = &self.spec.applies_to;
+        let applies = [&applies.functions, &applies.classes, &applies.namespaces];
+        let applies: Vec<&str> = applies.into_iter().flatten().map(String::as_str).collect();
+        vec![
+            self.metadata.name.clone(),
+            scores.count().to_string(),
+            status.functions.to_string(),
+            or_dash(&conflicts.collect::<Vec<_>>().join("; ")),
+            match self.metadata.creation_timestamp.as_str() {
+                "" => "built in".to_owned(),
+                created => age(created, now),
+            },
+            or_dash(&applies.join(",")),
+            named.collect::<Vec<_>>().join(" "),
         ]
     }
 }
