@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::{Context, Sets, Shape};
 use crate::plain::domain_of;
+use crate::policy::bounded;
 use crate::state::{NodeIndex, State};
 
 /// Nodes named as examples of a group.
@@ -156,7 +157,7 @@ fn policy_scores(cx: &Context<'_>, node: NodeIndex) -> Vec<PolicyScore> {
     }
     for score in profile.domains.iter().filter(|s| s.weight > 0.0 && s.policy.applies(cx)) {
         let raw = score.policy.score(cx, domain_of(cx.state, node, score.policy.level()));
-        scores.push(policy_score(score.name, raw, raw.clamp(0.0, 1.0), score.weight));
+        scores.push(policy_score(score.name, raw, bounded(raw), score.weight));
     }
     let drawn: f32 = profile.choices.iter().map(|choice| choice.weight).sum();
     let weights: f32 = scores.iter().map(|score| score.weight).sum::<f32>() + drawn;

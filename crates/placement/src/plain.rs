@@ -8,6 +8,7 @@ use gapless_types::Time;
 
 use crate::cluster::{Cluster, Request};
 use crate::context::{Context, GroupRef, Sets, Shape};
+use crate::policy::bounded;
 use crate::state::{Domain, Level, NodeIndex, State};
 
 /// A shape's total score on a node, 0 to 1; `None` where a filter says no. What is
@@ -29,7 +30,7 @@ pub fn evaluate(cx: &Context<'_>, node: NodeIndex) -> Option<f32> {
     for score in profile.domains.iter().filter(|score| score.weight > 0.0) {
         if score.policy.applies(cx) {
             let domain = domain_of(cx.state, node, score.policy.level());
-            sum += score.weight * score.policy.score(cx, domain).clamp(0.0, 1.0);
+            sum += score.weight * bounded(score.policy.score(cx, domain));
             weights += score.weight;
         }
     }

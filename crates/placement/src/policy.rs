@@ -111,9 +111,15 @@ pub trait Score: Debug + Send + Sync {
 
     /// The normalised score of one node, within 0 to 1 whatever was computed.
     fn one(&self, cx: &Context<'_>, node: NodeIndex) -> f32 {
-        // `max` also turns a NaN, such as 0/0 of a node without capacity, into 0.
-        self.normalise(self.score(cx, node)).max(0.0).min(1.0)
+        bounded(self.normalise(self.score(cx, node)))
     }
+}
+
+/// Brings a score to 0 to 1. What is not a number, such as 0/0 of a node without
+/// capacity, is 0.
+#[inline]
+pub(crate) fn bounded(score: f32) -> f32 {
+    if score > 0.0 { score.min(1.0) } else { 0.0 }
 }
 
 /// Says how good a zone or a rack is.

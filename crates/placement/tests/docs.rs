@@ -14,8 +14,13 @@ fn every_policy_has_its_row() {
             assert_eq!(row.split('|').nth(2).map(str::trim), Some(&*weight), "{}", policy.name);
         }
         for opposed in policy.opposes {
-            let told = opposed.replace("least-allocated", "least-").replace("most-allocated", "most-");
-            assert!(row.contains(opposed) || row.contains(&told), "{} against {opposed}", policy.name);
+            let told =
+                opposed.replace("least-allocated", "least-").replace("most-allocated", "most-");
+            assert!(
+                row.contains(opposed) || row.contains(&told),
+                "{} against {opposed}",
+                policy.name
+            );
         }
     }
     assert_eq!(rows.len(), POLICIES.len(), "rows without a policy");

@@ -29,7 +29,7 @@ pub(crate) async fn read_profile(State(api): State<Api>, name: Name) -> Outcome<
     let Path(name) = name?;
     let control = api.control;
     let found = gapless_rt::spawn_blocking(move || {
-        control.profile_object(&name).ok_or_else(|| no_profile(&name))
+        control.profile_object(&name).ok_or_else(|| Box::new(no_profile(&name)))
     });
     Ok(Json(found.await??).into_response())
 }

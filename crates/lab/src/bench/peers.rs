@@ -74,7 +74,7 @@ pub(super) async fn nginx(upstream: SocketAddr) -> Result<Option<Peer>> {
     let address = free_address()?;
     let text = format!(
         "daemon off;\npid {place}/pid;\nerror_log stderr crit;\nworker_processes auto;\n\
-         worker_rlimit_nofile 65536;\nevents {{ worker_connections 4096; }}\n\
+         events {{ worker_connections 4096; }}\n\
          http {{\n access_log off;\n keepalive_requests 1000000000;\n\
          client_body_temp_path {place}/body;\n proxy_temp_path {place}/proxy;\n\
          fastcgi_temp_path {place}/fastcgi;\n uwsgi_temp_path {place}/uwsgi;\n\

@@ -115,9 +115,8 @@ impl Cluster {
             wrong.push(format!("{instance}: does not tolerate its node"));
         }
         let dedicated = state.dedicated(node);
-        if dedicated != 0 && dedicated != shape.dedicated
-            || shape.spec.dedicated && dedicated != shape.dedicated
-        {
+        let is_open = dedicated == 0 && !shape.spec.dedicated;
+        if !is_open && dedicated != shape.dedicated {
             wrong.push(format!("{instance}: is on another tenant's node"));
         }
         let refused =

@@ -4,7 +4,7 @@
 //! the terms of its domain.
 
 use crate::context::{Context, GroupRef, Sets, Shape, mix};
-use crate::policy::Grant;
+use crate::policy::{Grant, bounded};
 use crate::registry::RESERVES;
 use crate::state::{NodeIndex, State};
 
@@ -129,7 +129,7 @@ fn bucket_term(cx: &Context<'_>, plan: &Plan, ranking: &Ranking, bucket: usize) 
             crate::state::Level::Zone => crate::state::Domain { rack: None, ..domain },
             crate::state::Level::Rack => domain,
         };
-        weight * policy.score(cx, domain).max(0.0).min(1.0)
+        weight * bounded(policy.score(cx, domain))
     });
     term(sum.sum())
 }

@@ -237,7 +237,7 @@ fn choose<'a>(
         }
     }
     let is_score = |name: &&str| registry::find(name).is_some_and(|e| e.phase == Phase::Score);
-    let names_scores = named.keys().any(|name| is_score(name));
+    let names_scores = named.keys().any(is_score);
     let mut chosen = Vec::new();
     for entry in POLICIES {
         let spec = named.get(entry.name);
