@@ -135,7 +135,7 @@ fn shape(wish: &Wish) -> ShapeSpec {
     let name = format!("t{}/f{}", wish.tenant, wish.function);
     let (cpu, memory) = (CpuMillis(wish.cpu.into()), Bytes(u64::from(wish.mib) << 20));
     let mut shape = ShapeSpec::new(&name, "wasm", cpu, memory);
-    shape.class = if wish.function % 2 == 0 { "cpu" } else { "memory" }.into();
+    shape.class = if wish.function.is_multiple_of(2) { "cpu" } else { "memory" }.into();
     shape.snapshots = vec![format!("s{}", wish.function).into(), "base".into()];
     shape.image = Some(format!("s{}", wish.function).into());
     shape.prefer = vec![(Requirement::is("disk", "ssd"), 1.0)];

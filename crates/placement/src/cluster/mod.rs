@@ -43,8 +43,8 @@ pub struct Config {
     pub seed: u64,
     /// How long a placement's room is kept without [`Cluster::confirm`].
     pub reservation: Duration,
-    /// Nodes that are looked at for a shape that is too seldom to keep an index of
-    /// every node for it.
+    /// Nodes that are taken evenly for a lot of a shape that is too seldom to keep an
+    /// index of every node for it; twice as many are taken that draw the shape.
     pub sample: u32,
     /// Shapes that an index of every node is kept for.
     pub indexes_max: u32,
@@ -57,7 +57,7 @@ impl Default for Config {
         Config {
             seed: 1,
             reservation: Duration::from_secs(60),
-            sample: 384,
+            sample: 128,
             indexes_max: 64,
             preempts: false,
         }
@@ -139,6 +139,11 @@ impl Cluster {
         // Number 0 is the empty set of taints: what a new node has.
         cluster.vocabulary.taint_set(&mut cluster.state, &[]);
         cluster
+    }
+
+    /// Places in another way from now on.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
     }
 
     /// The state as it is now.

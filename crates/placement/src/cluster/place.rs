@@ -24,7 +24,12 @@ use crate::state::NodeIndex;
 
 /// Nodes looked at per instance of a lot, at the least: in a smaller sample its own
 /// placements would crowd each other.
-pub(super) const SAMPLED_PER_INSTANCE: usize = 16;
+pub(super) const SAMPLED_PER_INSTANCE: usize = 4;
+
+/// Nodes that draw a shape are worth more than evenly taken ones: so many times as many
+/// are looked at, and so many per instance of the lot, which may take all of them.
+const DRAWN_SHARE: usize = 2;
+const DRAWN_PER_INSTANCE: usize = 4;
 
 /// One instance to be placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,13 +351,13 @@ impl Cluster {
     /// How many nodes to look at for a lot of this size, where a sample will do: the
     /// cluster is large against it.
     pub(super) fn sample_size(&self, count: usize) -> Option<usize> {
-        let sampled = (self.config.sample as usize).max(count * SAMPLED_PER_INSTANCE);
+        let how = sampling(&self.config, count, 0, (0, 1));
+        let sampled = how.count + how.drawn;
         (sampled * 2 < self.live as usize).then_some(sampled)
     }
 
     fn pick_sampled(&mut self, id: ShapeId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
-        let Some(size) = self.sample_size(count) else { return };
-        let how = Sampling { count: size, seed: lot.seed, shard: (0, 1) };
+        let how = sampling(&self.config, count, lot.seed, (0, 1));
         let looked_at = pick_from_sample(
             &mut self.state,
             &self.layout,
@@ -477,6 +482,18 @@ impl Cluster {
         }
         Shortage { nodes: self.live, left_out: left_out.into() }
     }
+}
+
+/// How to sample for a lot of `count`.
+pub(super) fn sampling(
+    config: &super::Config,
+    count: usize,
+    seed: u64,
+    shard: (usize, usize),
+) -> Sampling {
+    let even = (config.sample as usize).max(count * SAMPLED_PER_INSTANCE);
+    let drawn = (config.sample as usize * DRAWN_SHARE).max(count * DRAWN_PER_INSTANCE);
+    Sampling { count: even, drawn, seed, shard }
 }
 
 /// Picks from a sample of the nodes; says how many were looked at.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use gapless_types::Time;
 
-use super::place::{Batch, Outcome, Request, SAMPLED_PER_INSTANCE, Wanted, pick_from_sample};
+use super::place::{Batch, Outcome, Request, Wanted, pick_from_sample, sampling};
 use super::{Cluster, Config};
 use crate::context::{Context, Sets, Shape, mix};
-use crate::engine::{Layout, Lot, Pick, Plan, Sampling, Scratch, occupy};
+use crate::engine::{Layout, Lot, Pick, Plan, Scratch, occupy};
 use crate::policy::Grant;
 use crate::state::{NodeIndex, State};
 
@@ -49,11 +49,7 @@ impl Prepared {
             let seed = mix(self.config.seed ^ u64::from(wanted.requests[0]));
             let lot = Lot { shape, group: None, sets: &sets, plan: &plan, seed };
             let count = wanted.requests.len();
-            let how = Sampling {
-                count: (self.config.sample as usize).max(count * SAMPLED_PER_INSTANCE),
-                seed,
-                shard: (worker, workers.max(1)),
-            };
+            let how = sampling(&self.config, count, seed, (worker, workers.max(1)));
             picks.clear();
             pick_from_sample(&mut state, &self.layout, &lot, how, count, &mut scratch, &mut picks);
             let placed = wanted.requests.iter().zip(&picks);

@@ -4,21 +4,19 @@
 //! *Even*: `k` of the possible nodes at equal steps through the [`Layout`], from a
 //! start that moves on with every lot, so that every zone and rack is in it in
 //! proportion. The best of `k` is in the best share `q` of all nodes with
-//! probability `1 - (1-q)^k`: with 384, in the best 1% in 98 of 100 cases. A sum of
-//! twenty scores is close to its best there; `docs/placement.md` has it measured.
+//! probability `1 - (1-q)^k`: with 128, in the best 3% in 98 of 100 cases.
 //!
 //! *Drawn to*: a few nodes can be far better than all others because they have an
 //! image, a snapshot, an idle instance, data, or a preferred label. An even sample
 //! would miss them; the sets of who has what name them, and those that are in several
-//! such sets are looked at first.
+//! such sets are looked at first. Twice as many of these: what most placements differ
+//! in is what nodes hold. `docs/placement.md` has both measured, together.
 
 use crate::context::{Context, mix};
 use crate::state::{NodeIndex, NodeSet};
 
 use super::layout::Layout;
 
-/// Nodes looked at because they draw the shape: the most strongly drawing ones.
-const DRAWN_MAX: usize = 64;
 /// Nodes that are weighed for it.
 const PULLED_MAX: usize = 8_192;
 /// A set of which the sample has this many nodes or more need not be looked into.
@@ -34,6 +32,8 @@ const PROBES_MAX: usize = 64;
 pub(crate) struct Sampling {
     /// Nodes wanted of the even sample.
     pub(crate) count: usize,
+    /// Nodes wanted of those that draw the shape.
+    pub(crate) drawn: usize,
     /// Where it begins.
     pub(crate) seed: u64,
     /// Which of how many interleaved shards of the nodes it is taken from.
@@ -109,7 +109,7 @@ fn draw(
         }
     }
     cx.idle().nodes().take(PULLED_MAX).for_each(|node| pulls.add(node, 1.0));
-    let drawn = pulls.take_strongest(DRAWN_MAX);
+    let drawn = pulls.take_strongest(how.drawn);
     out.extend(positions(layout, drawn.filter(|node| is_open(*node))));
 }
 
@@ -177,7 +177,7 @@ mod tests {
     fn sampled(len: usize, count: usize, shard: (usize, usize)) -> Vec<u32> {
         let items: Vec<usize> = (0..len).collect();
         let mut out = Vec::new();
-        even(&items, Sampling { count, seed: 7, shard }, |item| item % 3 != 0, &mut out);
+        even(&items, Sampling { count, drawn: 0, seed: 7, shard }, |item| item % 3 != 0, &mut out);
         out.sort_unstable();
         out
     }
