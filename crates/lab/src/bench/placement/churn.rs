@@ -83,11 +83,15 @@ pub(super) fn run(
         }
         if second % AUDIT_EVERY == AUDIT_EVERY - 1 || second + 1 == seconds {
             wrong.extend(plain::audit(&cluster));
-            eprint!(
-                "\r  {} of {} simulated hours, {:.0} s",
-                second / 3600,
+            // A run of hours that is cut short has said this much.
+            eprintln!(
+                "  {:.1} of {} simulated hours in {:.0} s: {placed} starts, {} wrong, {} names, {} MiB",
+                second as f64 / 3600.0,
                 args.hours,
-                begun.elapsed().as_secs_f64()
+                begun.elapsed().as_secs_f64(),
+                wrong.len(),
+                cluster.names(),
+                cluster.heap_bytes() >> 20,
             );
             if rss_early == 0.0 {
                 (rss_early, names_early, heap_early) =
@@ -98,7 +102,6 @@ pub(super) fn run(
             break;
         }
     }
-    eprintln!();
     let (rss, names, heap) = (rss_bytes(), cluster.names(), cluster.heap_bytes());
     for instance in alive.into_iter().flatten() {
         stops += u64::from(cluster.release(instance));
