@@ -141,6 +141,9 @@ pub struct NodeStatus {
     /// Of which starting.
     #[serde(default)]
     pub starting: u32,
+    /// Images, snapshots, prewarmed pools and data it holds.
+    #[serde(default)]
+    pub held: u32,
     /// Measured use of its processor, 0 to 1.
     #[serde(default)]
     pub cpu_load: f64,

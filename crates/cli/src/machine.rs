@@ -11,6 +11,8 @@ use gapless_types::NodeId;
 
 /// The node that is this machine.
 pub(crate) const LOCAL_NODE: &str = "local";
+/// The label that says a node's zone, as in Kubernetes.
+pub(crate) const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// Modelled nodes per rack and zone.
 const FAKE_NODES_PER_RACK: u32 = 40;
 /// How often the machine's use is measured.
@@ -21,7 +23,7 @@ const LOAD_EVERY: Duration = Duration::from_secs(5);
 pub(crate) fn fake_node(mut spec: NodeSpec, number: u32) -> NodeSpec {
     let index = number - 1;
     let zone = format!("zone-{}", ["a", "b", "c"][index as usize % 3]);
-    spec.labels.insert("topology.kubernetes.io/zone".to_owned(), zone.clone());
+    spec.labels.insert(ZONE_LABEL.to_owned(), zone.clone());
     spec.zone = zone.into();
     spec.rack = format!("rack-{}", index / 3 / FAKE_NODES_PER_RACK).into();
     if index % 16 == 15 {

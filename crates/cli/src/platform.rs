@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use gapless_control::{Control, ControlConfig, ControlParts, NodeSpec};
+use gapless_control::{Control, ControlConfig, ControlParts, NodeSpec, Taint};
 use gapless_gateway::{Gateway, GatewayConfig};
 use gapless_node::{ArtifactPath, LogStore, Node, NodeConfig};
 use gapless_proto::{ControlLink, Demand, GatewayLink, NodeLink, NodeListener};
@@ -34,7 +34,7 @@ use gapless_types::{Bytes, CpuMillis, InstanceId, NodeId, RevisionName};
 use tokio::net::TcpListener;
 
 use crate::failure::{Failure, Outcome};
-use crate::machine::{LOCAL_NODE, architecture, fake_node, measure_load, memory_bytes};
+use crate::machine::{LOCAL_NODE, ZONE_LABEL, architecture, fake_node, measure_load, memory_bytes};
 use crate::port_holder;
 
 /// The node's folder for unpacked code and sockets, in the data folder.
@@ -69,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) fake_nodes: u32,
     /// Labels of the node that is this machine.
     pub(crate) node_labels: Vec<(String, String)>,
+    /// Its taints.
+    pub(crate) node_taints: Vec<Taint>,
     /// Placement decisions kept to be explained as they were made.
     pub(crate) explain_decisions: usize,
 }
@@ -262,6 +264,10 @@ impl Opening {
             self.node(NodeId::new(LOCAL_NODE), drivers, cores, memory, path, logs);
         spec.cpu = cpu(cores * CPU_OVERCOMMIT);
         spec.labels.extend(self.options.node_labels.clone());
+        spec.taints.clone_from(&self.options.node_taints);
+        if let Some(zone) = spec.labels.get(ZONE_LABEL) {
+            spec.zone = zone.as_str().into();
+        }
         (node, spec)
     }
 

@@ -43,4 +43,5 @@ mod status;
 mod watch;
 
 pub use control::{Control, ControlConfig, ControlParts};
+pub use gapless_placement::node::{Taint, TaintEffect};
 pub use gapless_placement::{Load, NodeError, NodeSpec};

@@ -47,6 +47,8 @@ pub(crate) struct NodeView {
     pub(crate) instances: u32,
     pub(crate) starting: u32,
     pub(crate) load: Load,
+    /// Images, snapshots, pools and data it holds.
+    pub(crate) held: usize,
 }
 
 /// The latest decisions, with what they were made on.
@@ -234,6 +236,7 @@ impl Nodes {
                 instances: state.instances_on(node),
                 starting: state.starting(node),
                 load: state.load(node),
+                held: cluster.held_count(node),
                 spec,
             })
         };
@@ -282,9 +285,11 @@ impl Nodes {
         self.starved.lock().push_back(state);
     }
 
-    /// Those who have waited longest for room.
+    /// The most important of those who wait for room; among equals, those who have
+    /// waited longest.
     pub(crate) fn take_starved(&self) -> Vec<Arc<RevisionState>> {
         let mut starved = self.starved.lock();
+        starved.make_contiguous().sort_by_key(|state| std::cmp::Reverse(state.priority()));
         let count = starved.len().min(STARVED_TRIED_MAX);
         starved.drain(..count).collect()
     }

@@ -136,6 +136,11 @@ impl RevisionState {
         Arc::new(RevisionState { revision, shape, inner: Mutex::new(inner) })
     }
 
+    /// How important its function is.
+    pub(crate) fn priority(&self) -> i32 {
+        self.revision.spec.placement.as_ref().map_or(0, |placement| placement.priority)
+    }
+
     /// How it is doing.
     pub(crate) fn health(&self) -> Health {
         let inner = self.inner.lock();

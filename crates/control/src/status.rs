@@ -236,6 +236,7 @@ fn node_object(view: &NodeView) -> Node {
             memory_bytes_reserved: view.memory_reserved,
             instances: view.instances,
             starting: view.starting,
+            held: u32::try_from(view.held).unwrap_or(u32::MAX),
             cpu_load: share(view.load.cpu),
             memory_load: share(view.load.memory),
         },

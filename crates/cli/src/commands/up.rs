@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Failure, Outcome};
 use crate::platform::{Options, Platform};
+use gapless_control::{Taint, TaintEffect};
 
 /// Where the gateway listens unless somebody says otherwise.
 pub(crate) const GATEWAY_DEFAULT: &str = "127.0.0.1:8080";
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// A label of this machine's node, for spec.placement.require; may be given again
     #[arg(long = "node-label", value_name = "KEY=VALUE", value_parser = key_value)]
     node_labels: Vec<(String, String)>,
+    /// A taint of this machine's node: functions must tolerate it; may be given again
+    #[arg(long = "node-taint", value_name = "KEY[=VALUE][:EFFECT]", value_parser = taint)]
+    node_taints: Vec<Taint>,
     /// Placement decisions kept, so that `gapless explain` shows them as they were made
     #[arg(long, value_name = "N", default_value_t = EXPLAIN_DECISIONS,
         value_parser = clap::value_parser!(u32).range(0..=EXPLAIN_DECISIONS_MAX))]
@@ -81,6 +85,23 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         .filter(|(key, _)| !key.is_empty())
         .ok_or_else(|| format!("{text:?} is not KEY=VALUE, such as zone=a"))?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn taint(text: &str) -> Result<Taint, String> {
+    let (rest, effect) = match text.rsplit_once(':') {
+        None | Some((_, "NoSchedule")) => {
+            (text.trim_end_matches(":NoSchedule"), TaintEffect::NoSchedule)
+        }
+        Some((rest, "PreferNoSchedule")) => (rest, TaintEffect::PreferNoSchedule),
+        Some((_, other)) => {
+            return Err(format!("effect {other:?} is neither NoSchedule nor PreferNoSchedule"));
+        }
+    };
+    let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+    if key.is_empty() {
+        return Err(format!("{text:?} has no key; such as spot or team=x:PreferNoSchedule"));
+    }
+    Ok(Taint { key: key.to_owned(), value: value.to_owned(), effect })
 }
 
 /// The data folder unless somebody says otherwise: `gapless` among the user's data.
@@ -114,6 +135,7 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
         api: args.api,
         fake_nodes: args.fake_nodes,
         node_labels: args.node_labels,
+        node_taints: args.node_taints,
         explain_decisions: args.explain_decisions as usize,
     };
     let outcome = runtime.block_on(serve(options));
@@ -199,4 +221,21 @@ fn start_logging(args: &Args) -> Outcome {
         Failure::usage(format!("--log-level {}", args.log_level), error)
             .help("give a level (error, warn, info, debug, trace) or more, such as warn,gapless_gateway=debug")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taints_read_like_kubernetes() {
+        let read = |text| taint(text).map(|taint| (taint.key, taint.value, taint.effect));
+        let strict = TaintEffect::NoSchedule;
+        assert_eq!(read("spot"), Ok(("spot".into(), String::new(), strict)));
+        assert_eq!(read("team=x:NoSchedule"), Ok(("team".into(), "x".into(), strict)));
+        let soft = TaintEffect::PreferNoSchedule;
+        assert_eq!(read("old:PreferNoSchedule"), Ok(("old".into(), String::new(), soft)));
+        assert!(read("a:Sometimes").is_err() && read(":NoSchedule").is_err());
+        assert!(key_value("zone=a").is_ok() && key_value("=a").is_err() && key_value("a").is_err());
+    }
 }

@@ -7,7 +7,7 @@ use gapless_proto::ControlLink as _;
 use gapless_types::InstanceId;
 use serde_json::json;
 
-async fn deployed(bench: &mut Bench, name: &str) {
+pub(crate) async fn deployed(bench: &mut Bench, name: &str) {
     assert_eq!(bench.put(name, fake()).await.code, 201);
     let (preparing, ready) = (
         format!("route default/{name}-00001 preparing"),

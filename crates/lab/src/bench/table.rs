@@ -30,6 +30,9 @@ pub(crate) struct Findings {
     pub(crate) rows: Vec<Row>,
     /// What to know when reading the figures: what was skipped, how it was measured.
     pub(crate) notes: Vec<String>,
+    /// The same figures under fixed names, for programs.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub(crate) summary: serde_json::Value,
     /// Wrong and missing answers. A bench with any has failed.
     pub(crate) wrong: Vec<String>,
 }

@@ -166,6 +166,11 @@ impl Cluster {
         self.specs.get(node.index())?.as_ref()
     }
 
+    /// How many images, snapshots, pools and data a node holds.
+    pub fn held_count(&self, node: NodeIndex) -> usize {
+        self.holds.get(&node).map_or(0, HashSet::len)
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.live as usize

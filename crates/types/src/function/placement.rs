@@ -16,7 +16,7 @@ pub struct Placement {
     /// Class of workload, such as `cpu`: for profiles, and for who slows whom down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// Higher is placed first, and may displace lower.
+    /// Higher is given room first, when there is too little for all.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
     /// Labels a node must have.

@@ -14,6 +14,7 @@ use gapless_placement::{
     Batch, Cluster, Config, Held, Load, Outcome, Profile, Request, ShapeId, plain,
 };
 use gapless_types::{InstanceId, Time};
+use serde_json::{Value, json};
 
 use super::table::{Findings, Goal, median, quantile};
 use world::Draw;
@@ -102,8 +103,34 @@ pub(super) fn run(args: &Args) -> Result<Findings> {
         baseline(args, &cluster, &profile, &mut findings);
     }
     findings.row("rss", "MiB", rss_bytes() / f64::from(1 << 20));
+    findings.summary = summary(args, &profile, &findings);
     findings.row("rss of the nodes", "MiB", (with_nodes - rss_before) / f64::from(1 << 20));
     Ok(findings)
+}
+
+/// The figures under fixed names.
+fn summary(args: &Args, profile: &Profile, findings: &Findings) -> Value {
+    let value = |name| findings.value(name);
+    json!({
+        "placements_per_s": value("placements per second"),
+        "elapsed_ms": value("elapsed"),
+        "per_decision_us": {
+            "p50": value("one decision after churn, p50"),
+            "p99": value("one decision after churn, p99"),
+        },
+        "first_decision_us": value("first decision"),
+        "unplaced": value("unplaced"),
+        "violations": value("violations"),
+        "quality": value("quality"),
+        "rss_mib": value("rss"),
+        "baseline_elapsed_ms": value("plain way, all instances (from that)"),
+        "nodes": args.nodes,
+        "instances": args.instances,
+        "shapes": args.shapes,
+        "workers": args.workers,
+        "seed": args.seed,
+        "policies": profile.policies().map(|(name, _)| name).collect::<Vec<_>>(),
+    })
 }
 
 /// The batch: times, and what came of the last.
