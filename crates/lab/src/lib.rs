@@ -17,3 +17,5 @@ pub mod demo;
 mod interrupt;
 pub mod load;
 mod platform;
+
+pub use interrupt::Interrupted;

@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use gapless_lab::Interrupted;
+
 use crate::failure::{Failure, Outcome};
 
 const BENCH_EXAMPLES: &str = "\
@@ -52,8 +54,16 @@ fn wait_for(what: &str, work: impl Future<Output = anyhow::Result<bool>>) -> Out
         .enable_all()
         .build()
         .map_err(|error| Failure::new("cannot start", error))?;
-    let all_right = runtime
-        .block_on(work)
-        .map_err(|error| Failure::new(format!("{what} did not finish"), format!("{error:#}")))?;
+    let all_right = match runtime.block_on(work) {
+        Ok(all_right) => all_right,
+        Err(error) => {
+            let failure = Failure::new(format!("{what} did not finish"), format!("{error:#}"));
+            let Some(interrupted) = error.downcast_ref::<Interrupted>() else {
+                return Err(failure);
+            };
+            eprintln!("{failure}");
+            return Ok(ExitCode::from(interrupted.exit_code));
+        }
+    };
     Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

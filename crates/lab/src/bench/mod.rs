@@ -24,7 +24,7 @@ use serde_json::json;
 
 pub(crate) use peers::find;
 
-use crate::interrupt::or_interrupted;
+use crate::interrupt::{on_a_thread, or_interrupted};
 use table::Findings;
 
 /// The component that the benches call.
@@ -105,7 +105,7 @@ async fn measure(bench: Bench) -> Result<Vec<Findings>> {
         Bench::Idle(args) => vec![idle::run(&args).await?],
         Bench::Up(args) => vec![up::run(&args).await?],
         Bench::Placement(args) => {
-            vec![tokio::task::spawn_blocking(move || placement::run(&args)).await??]
+            vec![on_a_thread(move || placement::run(&args)).await?]
         }
         Bench::Generator(args) => vec![generator::run(&args).await?],
         Bench::All(peers) => all(&peers).await?,
