@@ -7,8 +7,8 @@ use gapless_types::NodeId;
 use crate::node::{Load, NodeTrust, Power};
 
 /// Nodes per chunk. A chunk is what is copied when a view is held: small enough
-/// to copy in microseconds, large enough that a view of 10,000 nodes is 80 pointers.
-pub const CHUNK: usize = 256;
+/// to copy in a microsecond, large enough that a view of 10,000 nodes is 320 pointers.
+pub const CHUNK: usize = 64;
 /// Classes of workload that interference is told apart by. Class 0 is unknown.
 pub const CLASSES: usize = 8;
 
