@@ -5,6 +5,7 @@
 
 mod audit;
 mod changes;
+mod choose;
 mod expiry;
 mod instances;
 mod nodes;
@@ -12,6 +13,7 @@ mod place;
 mod preempt;
 mod propose;
 mod shapes;
+mod unit;
 mod vocabulary;
 
 use std::collections::HashSet;

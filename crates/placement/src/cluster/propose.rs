@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use gapless_types::Time;
 
-use super::place::{Batch, Outcome, Request, Wanted, pick_from_sample, sampling};
+use super::choose::{pick_from_sample, sampling};
+use super::place::{Batch, Outcome, Request, Wanted};
 use super::{Cluster, Config};
 use crate::context::{Context, Sets, Shape, mix};
 use crate::engine::{Layout, Lot, Pick, Plan, Scratch, occupy};
