@@ -12,7 +12,7 @@ use gapless_placement::{Load, NodeError, NodeSpec, ShapeId};
 use gapless_proto::{GatewayLink, NodeLink};
 use gapless_rt::{Clock, Shutdown};
 use gapless_scaling::Event;
-use gapless_store::{Store, StoreError};
+use gapless_store::{Record, Store, StoreError};
 use gapless_store_embedded::ArtifactStore;
 use gapless_telemetry::Metrics;
 use gapless_types::{FunctionKey, FunctionSpec, InstanceId, NodeId, Revision, RevisionName};
@@ -31,6 +31,8 @@ use crate::routes::{Routes, Step, route};
 use crate::shape::shape_of;
 use crate::watch::Watch;
 
+/// Fewer stored functions than this are not worth a thread.
+const RECORDS_PER_THREAD: usize = 500;
 /// Revisions that are prepared at a time: compiling is bound by the processor.
 const PREPARES_AT_ONCE: usize = 4;
 
@@ -301,14 +303,9 @@ impl fmt::Debug for ControlParts {
 
 fn restore(store: &dyn Store, artifacts: &ArtifactStore) -> Result<Functions, StoreError> {
     let mut functions = Functions::default();
-    let now = Timestamp::now();
-    for record in store.list(FUNCTIONS_PREFIX)? {
-        let stored = Stored::read(&record)?;
-        let key = stored.function.metadata.key().map_err(|why| StoreError::Failed {
-            what: format!("cannot read the stored {}", record.key),
-            why: why.to_string(),
-        })?;
-        let declared = declared(&key, stored, record.revision, artifacts, now);
+    let records = store.list(FUNCTIONS_PREFIX)?;
+    for read in read_all(&records, artifacts) {
+        let (key, declared) = read?;
         for revision in declared.revisions() {
             functions.hold_artifact(revision.spec.artifact.as_deref());
             if let Some(host) = host(revision)
@@ -321,6 +318,39 @@ fn restore(store: &dyn Store, artifacts: &ArtifactStore) -> Result<Functions, St
         functions.settle_hosts(&key);
     }
     Ok(functions)
+}
+
+/// Reads and checks records, in their order, on every core: it is what `up` waits for
+/// when thousands of functions are declared.
+fn read_all(
+    records: &[Record],
+    artifacts: &ArtifactStore,
+) -> Vec<Result<(FunctionKey, Declared), StoreError>> {
+    let now = Timestamp::now();
+    let read = |record: &Record| {
+        let stored = Stored::read(record)?;
+        let key = stored.function.metadata.key().map_err(|why| StoreError::Failed {
+            what: format!("cannot read the stored {}", record.key),
+            why: why.to_string(),
+        })?;
+        let declared = declared(&key, stored, record.revision, artifacts, now);
+        Ok((key, declared))
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = records.len().div_ceil(cores).max(RECORDS_PER_THREAD);
+    std::thread::scope(|scope| {
+        let mut shares = records.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares
+            .map(|share| scope.spawn(|| share.iter().map(read).collect::<Vec<_>>()))
+            .collect();
+        let mut all: Vec<_> = own.iter().map(read).collect();
+        for other in others {
+            // A thread that panicked has said why; going on would lose functions.
+            all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
 }
 
 /// A function as it stood. What was not refused is taken to be runnable: the
