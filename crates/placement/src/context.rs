@@ -23,6 +23,8 @@ pub struct Shape {
     pub profile: Arc<Profile>,
     /// Its class of workload, below [`CLASSES`](crate::state::CLASSES).
     pub class: usize,
+    /// A number for the function's name.
+    pub(crate) function_hash: u64,
     /// The bit of its kind of sandbox in [`State::sandboxes`]; 0 when no node has it.
     pub sandbox: u32,
     /// The number of the kind of device it wants, if a node has that kind.
@@ -204,12 +206,22 @@ impl<'a> Context<'a> {
         self.sets.tolerated[self.state.taint_set(node) as usize]
     }
 
-    /// A number that is the same whenever it is asked for this function and node,
+    /// A number that is the same whenever it is asked for this function and node, by
+    /// their names: also after a restart, or when the node has left and come back;
     /// and spread evenly between 0 and 1 (rendezvous hashing draws on it).
     #[inline]
     pub fn affinity(&self, node: NodeIndex) -> f32 {
-        unit(mix(u64::from(self.shape.marks[0]) << 32 | u64::from(node.0)))
+        unit(mix(self.shape.function_hash ^ self.state.id_hash(node)))
     }
+}
+
+/// A number for a name, the same in every process and version.
+pub(crate) fn hash_name(name: &str) -> u64 {
+    let words = name
+        .as_bytes()
+        .chunks(8)
+        .map(|bytes| bytes.iter().rev().fold(0_u64, |word, byte| word << 8 | u64::from(*byte)));
+    words.fold(name.len() as u64, |hash, word| mix(hash ^ word))
 }
 
 /// A well-mixed number (the finaliser of SplitMix64; Steele, Lea and Flood, OOPSLA 2014).

@@ -142,7 +142,7 @@ pub trait DomainScore: Debug + Send + Sync {
 /// Favours one node per decision.
 pub trait ChoiceScore: Debug + Send + Sync {
     /// The favoured of these nodes, as an index, for the decision whose random
-    /// number is `draw`. All of them are possible.
+    /// number is `draw`. There is at least one, and all of them are possible.
     fn favourite(&self, cx: &Context<'_>, draw: u64, nodes: &[NodeIndex]) -> usize;
 }
 

@@ -7,6 +7,7 @@ use gapless_types::{InstanceId, NodeId};
 use smallvec::SmallVec;
 
 use super::Cluster;
+use crate::context::hash_name;
 use crate::node::{HELD_MAX, Held, Load, NodeError, NodeSpec};
 use crate::state::{CLASSES, Device, NodeIndex, NumaNode};
 
@@ -115,6 +116,7 @@ impl Cluster {
         );
         let (traits, at) = state.traits_mut(node);
         traits.id[at] = spec.id.clone();
+        traits.id_hash[at] = hash_name(&spec.id.0);
         (traits.cpu[at], traits.memory[at], traits.disk[at]) =
             (spec.cpu.0, spec.memory.0, spec.disk.0);
         (traits.zone[at], traits.rack[at]) = (zone, rack);

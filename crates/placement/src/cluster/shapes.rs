@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{Cluster, ShapeEntry, ShapeId};
-use crate::context::Shape;
+use crate::context::{Shape, hash_name};
 use crate::node::Held;
 use crate::profile::Profile;
 use crate::shape::{Requirement, ShapeError, ShapeSpec};
@@ -54,6 +54,7 @@ impl Cluster {
         let prefer = prefer.collect();
         let shape = Shape {
             profile,
+            function_hash: hash_name(&spec.function),
             class,
             sandbox,
             device_kind,

@@ -55,4 +55,17 @@ mod tests {
         let [even, skewed] = lab.scores(&BalancedAllocation, hungry)[..] else { panic!() };
         assert!(skewed > even, "it would even out: {skewed} {even}");
     }
+
+    #[test]
+    fn equal_shares_are_best_and_one_alone_is_a_half() {
+        let mut lab = Lab::new();
+        lab.node("n", |_| {});
+        let shape = |lab: &mut Lab, name, cpu, memory| {
+            lab.shape(name, |s| (s.cpu, s.memory) = (CpuMillis(cpu), Bytes(memory)))
+        };
+        let even = shape(&mut lab, "a/even", 1000, 2 << 30);
+        assert_eq!(lab.scores(&BalancedAllocation, even), [1.0]);
+        let all_cpu = shape(&mut lab, "a/all-cpu", 4000, 0);
+        assert_eq!(lab.scores(&BalancedAllocation, all_cpu), [0.5]);
+    }
 }

@@ -59,6 +59,23 @@ mod tests {
     }
 
     #[test]
+    fn the_order_is_by_name_whoever_came_first() {
+        let scores = |nodes: [&'static str; 3], functions: [&'static str; 2]| {
+            let mut lab = Lab::new();
+            nodes.iter().for_each(|name| lab.node(name, |_| {}));
+            let shapes = functions.map(|name| lab.shape(name, |_| {}));
+            let of = shapes[functions.iter().position(|name| *name == "a/f").unwrap()];
+            let policy: BoundedConsistentHash = lab.policy(&[]);
+            let scores = lab.scores(&policy, of);
+            let mut named: Vec<(&'static str, f32)> = nodes.into_iter().zip(scores).collect();
+            named.sort_by_key(|(name, _)| *name);
+            named
+        };
+        let one = scores(["n1", "n2", "n3"], ["a/f", "a/g"]);
+        assert_eq!(one, scores(["n3", "n1", "n2"], ["a/g", "a/f"]));
+    }
+
+    #[test]
     fn an_overloaded_node_is_left() {
         let mut lab = Lab::new();
         lab.node("n1", |_| {});
@@ -68,5 +85,33 @@ mod tests {
         assert!(lab.scores(&policy, shape)[0] > 0.0);
         lab.run(shape, "n1", 1);
         assert_eq!(lab.scores(&policy, shape)[0], 0.0);
+    }
+
+    #[test]
+    fn a_new_node_leaves_the_order_of_the_others() {
+        let mut lab = Lab::new();
+        for index in 0..8 {
+            lab.node(&format!("n{index}"), |_| {});
+        }
+        let shape = lab.shape("a/f", |_| {});
+        let policy: BoundedConsistentHash = lab.policy(&[]);
+        let before = lab.scores(&policy, shape);
+        lab.node("new", |_| {});
+        assert_eq!(lab.scores(&policy, shape)[..8], before[..]);
+    }
+
+    #[test]
+    fn one_instance_in_an_empty_cluster_is_no_overload() {
+        let mut lab = Lab::new();
+        for index in 0..20 {
+            lab.node(&format!("n{index}"), |_| {});
+        }
+        let shape = lab.shape("a/f", |_| {});
+        let policy: BoundedConsistentHash = lab.policy(&[]);
+        let before = lab.scores(&policy, shape);
+        lab.run(shape, "n3", 1);
+        assert_eq!(lab.scores(&policy, shape), before, "the mean is 0.05");
+        lab.run(shape, "n3", 1);
+        assert_eq!(lab.scores(&policy, shape)[3], 0.0);
     }
 }

@@ -1,7 +1,7 @@
 //! Prefers nodes where starts have not failed lately. A node that is ill often still
 //! answers, and an emptied node draws every placement: without memory it would swallow
-//! them (the black-hole node, known from every cluster). Failures fade by half a minute
-//! or so; the cluster decays them.
+//! them (the black-hole node, known from every cluster). The cluster halves what is
+//! remembered about once a minute.
 
 use crate::context::Context;
 use crate::policy::{Policy, Scope, Score};

@@ -66,4 +66,16 @@ mod tests {
         let unknown = lab.shape("a/unknown", |_| {});
         assert!(!lab.applies(&InterferenceAware, unknown));
     }
+
+    #[test]
+    fn without_a_table_or_neighbours_nothing_is_predicted() {
+        let mut lab = Lab::new();
+        lab.node("alone", |_| {});
+        lab.node("beside", |_| {});
+        let shape = lab.shape("a/f", |s| s.class = "cpu".into());
+        let unknown = lab.shape("a/g", |_| {});
+        lab.run(unknown, "beside", 4);
+        lab.run(shape, "beside", 4);
+        assert_eq!(lab.scores(&InterferenceAware, shape), [1.0, 1.0]);
+    }
 }

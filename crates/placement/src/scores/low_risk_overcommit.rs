@@ -56,4 +56,21 @@ mod tests {
         let blind: LowRiskOvercommit = lab.policy(&[("deviations", 0.0)]);
         assert_eq!(lab.scores(&blind, shape)[0], lab.scores(&blind, shape)[1]);
     }
+
+    #[test]
+    fn low_use_is_best_and_reservations_beyond_capacity_cost() {
+        let mut lab = Lab::new();
+        for name in ["unmeasured", "busy", "shrunk"] {
+            lab.node(name, |_| {});
+        }
+        lab.load("busy", Load { cpu: 0.6, memory: 0.1, cpu_deviation: 0.0 });
+        let shape = lab.shape("a/f", |_| {});
+        lab.run(shape, "shrunk", 15);
+        lab.node("shrunk", |n| n.cpu = gapless_types::CpuMillis(1000));
+        let policy: LowRiskOvercommit = lab.policy(&[]);
+        let [unmeasured, busy, shrunk] = lab.scores(&policy, shape)[..] else { panic!() };
+        assert_eq!(unmeasured, 1.0);
+        assert!((busy - 0.7).abs() < 1e-6, "{busy}");
+        assert!((shrunk - 0.75).abs() < 1e-6, "1500m reserved of 1000m: {shrunk}");
+    }
 }

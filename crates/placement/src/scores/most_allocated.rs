@@ -51,4 +51,19 @@ mod tests {
         let [full, empty] = lab.scores(&MostAllocated, shape)[..] else { panic!() };
         assert!(full > empty && empty > 0.0, "{full} {empty}");
     }
+
+    #[test]
+    fn a_node_that_it_fills_is_best() {
+        let mut lab = Lab::new();
+        lab.node("filled", |n| {
+            n.cpu = gapless_types::CpuMillis(100);
+            n.memory = gapless_types::Bytes(64 << 20);
+        });
+        lab.node("empty", |_| {});
+        let shape = lab.shape("a/f", |_| {});
+        let own_share = (0.1 / 4.0 + 1.0 / 128.0) / 2.0;
+        let [filled, empty] = lab.scores(&MostAllocated, shape)[..] else { panic!() };
+        assert_eq!(filled, 1.0);
+        assert!((empty - own_share).abs() < 1e-6, "{empty}");
+    }
 }

@@ -22,7 +22,7 @@ impl Policy for PowerOfTwoChoices {
 
 impl ChoiceScore for PowerOfTwoChoices {
     fn favourite(&self, cx: &Context<'_>, draw: u64, nodes: &[NodeIndex]) -> usize {
-        let count = nodes.len().max(1);
+        let count = nodes.len();
         let (one, other) = (mix(draw) as usize % count, mix(!draw) as usize % count);
         let used = |at: usize| {
             let node = nodes[at];
@@ -51,5 +51,23 @@ mod tests {
         // Both draws are the full one in about a quarter of the cases.
         let empty = empty.count();
         assert!((60..=90).contains(&empty), "{empty}");
+    }
+
+    #[test]
+    fn alike_nodes_share_the_favour_and_a_lone_one_has_it() {
+        let mut lab = Lab::new();
+        for name in ["n0", "n1", "n2", "n3"] {
+            lab.node(name, |_| {});
+        }
+        let shape = lab.shape("a/f", |_| {});
+        let nodes: Vec<NodeIndex> = lab.cluster.state().nodes().collect();
+        let favourite = |draw, nodes: &[NodeIndex]| {
+            lab.with(shape, None, |cx| PowerOfTwoChoices.favourite(cx, draw, nodes))
+        };
+        let mut favours = [0_u32; 4];
+        (0..4000).for_each(|draw| favours[favourite(draw, &nodes)] += 1);
+        assert!(favours.iter().all(|count| (800..=1200).contains(count)), "{favours:?}");
+        assert!((0..100).all(|draw| favourite(draw, &nodes[..1]) == 0));
+        assert_eq!(favourite(7, &nodes), favourite(7, &nodes));
     }
 }

@@ -55,4 +55,15 @@ mod tests {
         });
         assert_eq!(lab.scores(&ScarceResourceAvoidance, gpu), [1.0, 1.0]);
     }
+
+    #[test]
+    fn each_kind_costs_not_each_device() {
+        let mut lab = Lab::new();
+        lab.node("one-kind", |n| n.devices = vec!["gpu".into(); 8]);
+        lab.node("two-kinds", |n| n.devices = vec!["gpu".into(), "npu".into()]);
+        let plain = lab.shape("a/f", |_| {});
+        let [one, two] = lab.scores(&ScarceResourceAvoidance, plain)[..] else { panic!() };
+        assert_eq!(one, 0.5);
+        assert!((two - 1.0 / 3.0).abs() < 1e-6, "{two}");
+    }
 }

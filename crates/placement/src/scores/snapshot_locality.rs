@@ -57,4 +57,17 @@ mod tests {
         let shape = lab.shape("a/f", |s| s.snapshots = vec!["f".into(), "python".into()]);
         assert_eq!(lab.scores(&SnapshotLocality, shape), [0.0, 1.0, 0.5, 1.0]);
     }
+
+    #[test]
+    fn each_step_up_halves_and_without_snapshots_it_is_silent() {
+        let mut lab = Lab::new();
+        lab.node("grandparent", |_| {});
+        lab.hold("grandparent", Held::Snapshot, "base");
+        lab.hold("grandparent", Held::Image, "f");
+        let names = ["f", "python", "base"];
+        let shape = lab.shape("a/f", |s| s.snapshots = names.map(Into::into).to_vec());
+        assert_eq!(lab.scores(&SnapshotLocality, shape), [0.25]);
+        let plain = lab.shape("a/g", |_| {});
+        assert!(!lab.applies(&SnapshotLocality, plain));
+    }
 }

@@ -46,4 +46,12 @@ mod tests {
         let shape = lab.shape("a/f", |_| {});
         assert_eq!(lab.scores(&SpotRisk, shape), [1.0, 0.75]);
     }
+
+    #[test]
+    fn certain_loss_is_worst() {
+        let mut lab = Lab::new();
+        lab.node("doomed", |n| n.spot_risk = 1.0);
+        let shape = lab.shape("a/f", |_| {});
+        assert_eq!(lab.scores(&SpotRisk, shape), [0.0]);
+    }
 }

@@ -52,4 +52,17 @@ mod tests {
         lab.run(other, "others", 3);
         assert_eq!(lab.scores(&SpreadPerFunction, shape), [1.0, 0.5, 1.0]);
     }
+
+    #[test]
+    fn each_further_one_costs_and_no_node_is_out() {
+        let mut lab = Lab::new();
+        lab.node("few", |_| {});
+        lab.node("many", |_| {});
+        let shape = lab.shape("a/f", |_| {});
+        lab.run(shape, "few", 3);
+        lab.start(shape, "many", 19);
+        let [few, many] = lab.scores(&SpreadPerFunction, shape)[..] else { panic!() };
+        assert_eq!(few, 0.25);
+        assert!((many - 0.05).abs() < 1e-6, "what starts counts: {many}");
+    }
 }

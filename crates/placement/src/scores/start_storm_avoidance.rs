@@ -52,4 +52,16 @@ mod tests {
         assert_eq!(running, 1.0);
         assert!((starting - 1.0 / 3.0).abs() < 1e-6, "8 starts on 4 cores: {starting}");
     }
+
+    #[test]
+    fn starts_are_counted_per_core() {
+        let mut lab = Lab::new();
+        lab.node("idle", |_| {});
+        lab.node("small", |_| {});
+        lab.node("large", |n| n.cpu = gapless_types::CpuMillis(16_000));
+        let shape = lab.shape("a/f", |_| {});
+        lab.start(shape, "small", 4);
+        lab.start(shape, "large", 4);
+        assert_eq!(lab.scores(&StartStormAvoidance, shape), [1.0, 0.5, 0.8]);
+    }
 }

@@ -63,4 +63,15 @@ mod tests {
         let tolerant = lab.shape("a/g", |s| s.tolerate = vec![old]);
         assert_eq!(lab.scores(&TaintPreference, tolerant)[1], 1.0);
     }
+
+    #[test]
+    fn hard_taints_are_left_to_the_filter() {
+        let mut lab = Lab::new();
+        lab.node("hard", |n| {
+            let effect = TaintEffect::NoSchedule;
+            n.taints = vec![Taint { key: "gpu".into(), value: String::new(), effect }];
+        });
+        let shape = lab.shape("a/f", |_| {});
+        assert_eq!(lab.scores(&TaintPreference, shape), [1.0]);
+    }
 }

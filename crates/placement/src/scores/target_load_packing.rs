@@ -66,4 +66,20 @@ mod tests {
         assert!((low - 1.0).abs() < 1e-5, "at the target: {low}");
         assert!(empty > high && low > empty, "{empty} {low} {high}");
     }
+
+    #[test]
+    fn what_is_measured_counts_where_it_is_more() {
+        let mut lab = Lab::new();
+        for name in ["unmeasured", "hot", "over"] {
+            lab.node(name, |n| n.cpu = CpuMillis(1000));
+        }
+        lab.load("hot", crate::node::Load { cpu: 0.6, memory: 0.0, cpu_deviation: 0.0 });
+        lab.load("over", crate::node::Load { cpu: 1.0, memory: 0.0, cpu_deviation: 0.0 });
+        let shape = lab.shape("a/f", |_| {});
+        let policy: TargetLoadPacking = lab.policy(&[]);
+        let [unmeasured, hot, over] = lab.scores(&policy, shape)[..] else { panic!() };
+        assert!((unmeasured - 0.55).abs() < 1e-5, "{unmeasured}");
+        assert!((hot - 0.2).abs() < 1e-5, "{hot}");
+        assert_eq!(over, 0.0);
+    }
 }

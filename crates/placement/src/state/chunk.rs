@@ -16,6 +16,7 @@ pub const CLASSES: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Traits {
     pub(crate) id: Vec<NodeId>,
+    pub(crate) id_hash: [u64; CHUNK],
     pub(crate) cpu: [u32; CHUNK],
     pub(crate) memory: [u64; CHUNK],
     pub(crate) disk: [u64; CHUNK],
@@ -69,6 +70,7 @@ impl Default for Traits {
     fn default() -> Self {
         Traits {
             id: vec![NodeId::new(""); CHUNK],
+            id_hash: [0; CHUNK],
             cpu: [1; CHUNK],
             memory: [1; CHUNK],
             disk: [0; CHUNK],

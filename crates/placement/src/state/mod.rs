@@ -113,6 +113,8 @@ macro_rules! columns {
 }
 
 columns! {
+    /// A number for its name.
+    id_hash: u64 = traits;
     /// Processor share it has, in thousandths of a core.
     cpu: u32 = traits;
     /// Memory it has, in bytes.
