@@ -30,8 +30,6 @@ const LAYERS: &[Layer] = &[
         is_joined: false,
         is_pure: true,
     },
-    // Above the cores so that none of them can read a trace, below everything that runs one.
-    Layer { name: "experiment data", crates: &["workload"], is_joined: false, is_pure: false },
     Layer {
         name: "contracts",
         crates: &["proto", "api", "sandbox", "store"],
