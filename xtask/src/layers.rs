@@ -30,6 +30,8 @@ const LAYERS: &[Layer] = &[
         is_joined: false,
         is_pure: true,
     },
+    // Above the cores so that none of them can read a trace, below everything that runs one.
+    Layer { name: "experiment data", crates: &["workload"], is_joined: false, is_pure: false },
     Layer {
         name: "contracts",
         crates: &["proto", "api", "sandbox", "store"],
@@ -54,6 +56,7 @@ const LAYERS: &[Layer] = &[
         is_joined: false,
         is_pure: false,
     },
+    Layer { name: "simulation", crates: &["sim"], is_joined: false, is_pure: false },
     Layer { name: "benches", crates: &["lab"], is_joined: false, is_pure: false },
     Layer { name: "assembly", crates: &["cli"], is_joined: false, is_pure: false },
 ];

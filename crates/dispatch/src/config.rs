@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gapless_types::StartMode;
 
+use crate::KeepAlive;
+
 /// What a revision's dispatch must respect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -16,7 +18,7 @@ pub struct Config {
     /// Instances at the most.
     pub instances_max: u32,
     /// How long an unused instance is kept before it is reported idle.
-    pub keep_alive: Duration,
+    pub keep_alive: KeepAlive,
     /// Which start planner decides.
     pub mode: StartMode,
     /// How long a start is expected to take before the first was seen.

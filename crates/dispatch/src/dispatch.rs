@@ -10,10 +10,13 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use gapless_types::{InstanceId, Reason, RequestId, Time};
 
+use crate::keep::Keeper;
 use crate::learned::Learned;
-use crate::planner::{self, Planner, Situation};
-use crate::slots::Slots;
+use crate::planner::{self, Planner};
+use crate::slots::{Slots, Taken};
 use crate::{Action, Config, Event};
+
+mod planning;
 
 /// An idle instance is reported again this often at the most, however short its
 /// keep-alive.
@@ -35,6 +38,7 @@ type FixedHash = FixedState;
 pub struct Dispatch {
     config: Config,
     planner: Box<dyn Planner>,
+    keeper: Keeper,
     learned: Learned,
     slots: Slots,
     /// Ordered by id, which is the order of arrival; with each its deadline.
@@ -60,6 +64,7 @@ impl Dispatch {
     pub fn new(config: Config) -> Self {
         Dispatch {
             planner: planner::for_mode(config.mode),
+            keeper: Keeper::new(config.keep_alive),
             learned: Learned::new(config.start_prior),
             config,
             slots: Slots::default(),
@@ -123,7 +128,10 @@ impl Dispatch {
                 self.plan(now, false, actions);
             }
             Event::Configure { config } => {
-                self.planner = planner::for_mode(config.mode);
+                if config.mode != self.config.mode {
+                    self.planner = planner::for_mode(config.mode);
+                }
+                self.keeper.set_policy(config.keep_alive, self.times());
                 self.config = config;
                 self.plan(now, false, actions);
             }
@@ -142,21 +150,26 @@ impl Dispatch {
             return;
         }
         if self.queue.is_empty()
-            && let Some(instance) = self.slots.take()
+            && let Some(taken) = self.slots.take()
         {
-            self.send(now, request, instance, actions);
+            if let (Some(since), false) = (taken.idle_since, taken.is_first) {
+                self.keeper.was_used(since, now, self.times());
+            }
+            self.send(now, request, taken, actions);
+            self.note(now);
             return;
         }
         if let Some((reason, retry_after)) = self.hopeless(now) {
             refuse(request, reason, retry_after, actions);
             return;
         }
-        if self.queue.len() >= self.config.queue_size as usize {
+        if self.is_full(now) {
             refuse(request, Reason::QueueFull, self.drain_time(), actions);
             return;
         }
         let deadline = now + self.config.queue_wait;
         self.queue.insert(request, deadline);
+        self.note(now);
         // With a planner that binds requests, a slot may be free although
         // something waits: it is for whoever has no instance of their own.
         self.serve(now, actions);
@@ -164,22 +177,34 @@ impl Dispatch {
         self.arm(deadline.min(self.review_at(now)), actions);
     }
 
-    fn send(
-        &mut self,
-        now: Time,
-        request: RequestId,
-        instance: InstanceId,
-        actions: &mut Vec<Action>,
-    ) {
+    fn send(&mut self, now: Time, request: RequestId, taken: Taken, actions: &mut Vec<Action>) {
+        if taken.is_first {
+            self.keeper.was_met(now, self.times());
+        }
+        let instance = taken.instance;
         self.in_service.insert(request, Service { instance, sent: now });
         self.sent_sum += u128::from(now.as_nanos());
         actions.push(Action::Send { request, instance });
+    }
+
+    /// Whether no more may wait: the queue has its size, or the planner expects that
+    /// whoever came now would wait in vain.
+    fn is_full(&self, now: Time) -> bool {
+        self.queue.len() >= self.config.queue_size as usize
+            || (!self.queue.is_empty()
+                && self.planner.sheds(&self.situation(now), self.config.queue_wait))
+    }
+
+    fn note(&mut self, now: Time) {
+        let in_flight = self.queue.len() + self.in_service.len();
+        self.planner.note(now, u32::try_from(in_flight).unwrap_or(u32::MAX));
     }
 
     /// A request ends: it was in service, or waited, or is not known any more.
     fn leave(&mut self, now: Time, request: RequestId, served: bool, actions: &mut Vec<Action>) {
         let Some(service) = self.in_service.remove(&request) else {
             if self.queue.remove(&request).is_some() {
+                self.note(now);
                 self.plan(now, false, actions);
             }
             return;
@@ -188,6 +213,7 @@ impl Dispatch {
         if served {
             self.learned.saw_service(service.sent, now);
         }
+        self.note(now);
         let Some(live) = self.slots.give(service.instance, now) else {
             return;
         };
@@ -197,12 +223,15 @@ impl Dispatch {
             }
             return;
         }
-        let is_idle = live.busy == 0;
+        if live.is_for_one && live.busy == 0 {
+            actions.push(Action::Idle { instance: service.instance });
+        }
+        let is_idle = live.busy == 0 && !live.is_for_one;
         if !self.queue.is_empty() {
             self.serve(now, actions);
             self.plan(now, false, actions);
-        } else if is_idle {
-            self.arm(now + self.config.keep_alive, actions);
+        } else if is_idle && self.planner.owns_scale_down().is_none() {
+            self.arm(self.keeper.until(now, false), actions);
         }
     }
 
@@ -214,19 +243,35 @@ impl Dispatch {
         start: Duration,
         actions: &mut Vec<Action>,
     ) {
-        if !self.slots.ready(instance, slots.max(1), now) {
+        let is_for_one = self.planner.is_for_one_request(self.slots.live_count());
+        let ready = self.slots.ready(instance, slots.max(1), is_for_one, now);
+        let Some((others, begun)) = ready else {
             return;
+        };
+        self.learned.saw_start(start, others);
+        self.keeper.was_missed(begun, self.times());
+        if self.planner.binds_requests()
+            && let Some((request, _)) = self.queue.pop_first()
+            && let Some(taken) = self.slots.take()
+        {
+            // Its own instance: whoever waits longest is the one it was started for.
+            self.send(now, request, taken, actions);
         }
-        self.learned.saw_start(start);
         self.serve(now, actions);
         self.plan(now, false, actions);
-        self.arm(now + self.config.keep_alive, actions);
+        self.arm(self.keeper.until(now, true), actions);
     }
 
     fn retire(&mut self, now: Time, instance: InstanceId, actions: &mut Vec<Action>) {
         let Some(is_idle) = self.slots.retire(instance) else {
             return;
         };
+        if let Some(live) = self.slots.live(instance)
+            && is_idle
+            && !live.is_for_one
+        {
+            self.keeper.gave_back(live.unused_since, live.is_unused);
+        }
         self.plan(now, true, actions);
         if is_idle {
             actions.push(Action::Released { instance });
@@ -256,26 +301,18 @@ impl Dispatch {
             self.queue.pop_first();
             refuse(request, Reason::QueueTimeout, self.drain_time(), actions);
         }
-        let keep_alive = self.config.keep_alive;
-        let mut next = match self.queue.first_key_value() {
-            Some((_, deadline)) => self.review_at(now).min(*deadline),
-            None => Time::NEVER,
-        };
-        for (instance, live) in self.slots.idle_mut() {
-            let due = match live.reported {
-                None => live.unused_since + keep_alive,
-                Some(reported) => reported + keep_alive.max(IDLE_REPORT_MIN),
-            };
-            if due <= now {
-                live.reported = Some(now);
-                actions.push(Action::Idle { instance });
-                next = next.min(now + keep_alive.max(IDLE_REPORT_MIN));
-            } else {
-                next = next.min(due);
-            }
+        if let (true, Some((from, until))) = (self.has_none(), self.keeper.ahead())
+            && (from..until).contains(&now)
+            && !self.keeper.is_ahead(now)
+        {
+            self.keeper.starts_ahead(until);
         }
         self.plan(now, false, actions);
-        self.arm(next, actions);
+        let due = self.report_idle(now, actions);
+        self.arm(due, actions);
+        if let Some((deadline, review)) = self.waiting(now) {
+            self.arm(deadline.min(review), actions);
+        }
     }
 
     /// Hands free slots to those who wait.
@@ -284,11 +321,11 @@ impl Dispatch {
             let Some(request) = self.next_for_free_slot() else {
                 return;
             };
-            let Some(instance) = self.slots.take() else {
+            let Some(taken) = self.slots.take() else {
                 return;
             };
             self.queue.remove(&request);
-            self.send(now, request, instance, actions);
+            self.send(now, request, taken, actions);
         }
     }
 
@@ -328,54 +365,6 @@ impl Dispatch {
         service
             .saturating_mul(rounds)
             .clamp(RETRY_AFTER_MIN, self.config.queue_wait.max(RETRY_AFTER_MIN))
-    }
-
-    /// Says how many instances are wanted, if that changed, or if `again` and
-    /// more are wanted than there are: an instance was lost, and control, which
-    /// counted it as wanted, must hear the wish anew.
-    fn plan(&mut self, now: Time, again: bool, actions: &mut Vec<Action>) {
-        let live = self.slots.live_count();
-        let wanted = if self.is_closed {
-            0
-        } else if self.queue.is_empty() {
-            live
-        } else {
-            self.planner.wanted(&self.situation(now)).min(self.config.instances_max).max(live)
-        };
-        if wanted != self.demand || (again && wanted > live) {
-            self.demand = wanted;
-            actions.push(Action::Demand { instances: wanted });
-        }
-    }
-
-    fn situation(&self, now: Time) -> Situation {
-        Situation {
-            queued: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
-            live: self.slots.live_count(),
-            live_slots: self.slots.slot_count(),
-            starting: self.slots.starting_count(),
-            starting_age: self.slots.starting_age_mean(now),
-            slots_each: self.config.concurrency.max(1),
-            start: self.learned.start(),
-            service: self.service_expected(now),
-            instances_max: self.config.instances_max,
-        }
-    }
-
-    /// How long a service is expected to take: what was learned, or longer when
-    /// those in service have been there longer on average. So requests that hang
-    /// are not waited for.
-    fn service_expected(&self, now: Time) -> Option<Duration> {
-        let learned = self.learned.service()?;
-        let count = self.in_service.len() as u128;
-        let age_nanos = (u128::from(now.as_nanos()) * count).saturating_sub(self.sent_sum);
-        let age_mean = u64::try_from(age_nanos / count.max(1)).unwrap_or(u64::MAX);
-        Some(learned.max(Duration::from_nanos(age_mean)))
-    }
-
-    /// When to look again at the plan while something waits.
-    fn review_at(&self, now: Time) -> Time {
-        now + self.learned.start().max(REVIEW_MIN)
     }
 
     /// Asks to be woken at `due` unless that is already so earlier.

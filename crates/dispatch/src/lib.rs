@@ -27,6 +27,7 @@
 mod config;
 mod dispatch;
 mod event;
+mod keep;
 mod learned;
 mod planner;
 mod slots;
@@ -34,5 +35,6 @@ mod slots;
 pub use config::Config;
 pub use dispatch::Dispatch;
 pub use event::{Action, Event};
+pub use keep::KeepAlive;
 pub use learned::Learned;
 pub use planner::{Planner, Situation};

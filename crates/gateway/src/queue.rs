@@ -17,7 +17,7 @@ use gapless_dispatch::{Action, Config, Dispatch, Event};
 use gapless_proto::{Demand, InstanceFact, Lease, StartsBlocked};
 use gapless_rt::Timer;
 use gapless_telemetry::FunctionMetrics;
-use gapless_types::{Code, InstanceId, Reason, RequestId, Revision};
+use gapless_types::{Code, InstanceId, KeepAlive, Reason, RequestId, Revision};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -28,6 +28,10 @@ use crate::shared::Shared;
 
 /// How long requests for a revision that was refused are told to stay away.
 const NOT_READY_RETRY: Duration = Duration::from_secs(1);
+
+/// What a cold start is worth where nothing else was declared, in time that an
+/// instance is kept idle for it. `gapless lab start` shows what other values cost.
+const COLD_START_WORTH: Duration = Duration::from_secs(600);
 
 /// What became of a request that asked for a slot.
 pub(crate) enum Verdict {
@@ -364,7 +368,11 @@ fn config(revision: &Revision) -> Config {
         queue_wait: spec.queue.wait.0,
         concurrency: spec.concurrency,
         instances_max: spec.scale.max,
-        keep_alive: spec.scale.keep_alive.span(),
+        keep_alive: match spec.scale.keep_alive {
+            KeepAlive::For(span) => gapless_dispatch::KeepAlive::For(span.0),
+            KeepAlive::Auto => gapless_dispatch::KeepAlive::Learned { worth: COLD_START_WORTH }
+                .for_memory(spec.resources.memory),
+        },
         mode: spec.start.mode,
         start_prior: match spec.code() {
             // Orders of magnitude, until the first start was seen.

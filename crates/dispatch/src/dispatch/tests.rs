@@ -2,12 +2,13 @@
 //! tests over random events.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use gapless_types::StartMode;
 use proptest::prelude::*;
 
 use super::*;
+use crate::KeepAlive;
 
 fn config() -> Config {
     Config {
@@ -15,7 +16,7 @@ fn config() -> Config {
         queue_wait: Duration::from_secs(1),
         concurrency: 1,
         instances_max: 50,
-        keep_alive: Duration::from_secs(60),
+        keep_alive: KeepAlive::For(Duration::from_secs(60)),
         mode: StartMode::Async,
         start_prior: Duration::from_millis(100),
     }
@@ -312,6 +313,71 @@ fn no_start_is_asked_for_that_could_not_help() {
     assert_eq!(wanted, Some(4), "three more drain what is left after 500 ms soon enough");
 }
 
+#[test]
+fn an_instance_for_one_request_serves_one_and_is_given_back() {
+    let mut core = Dispatch::new(Config { mode: StartMode::Emergency, ..config() });
+    assert_eq!(demanded(&arrive(&mut core, ms(0), 1)), Some(1));
+    step(&mut core, ms(1), Event::InstanceStarting { instance: InstanceId(1) });
+    assert_eq!(sent(&ready(&mut core, ms(10), 1)), [(1, 1)]);
+    let finished = step(&mut core, ms(20), Event::Finish { request: RequestId(1) });
+    assert!(finished.contains(&Action::Idle { instance: InstanceId(1) }), "{finished:?}");
+    assert_eq!(sent(&arrive(&mut core, ms(21), 2)), [], "it takes no second request");
+}
+
+#[test]
+fn a_timers_instance_is_there_before_the_timer() {
+    let keep_alive = KeepAlive::Learned { worth: Duration::from_secs(60) };
+    let mut core = Dispatch::new(Config { keep_alive, ..config() });
+    let period = 600_000;
+    let (mut cold, mut instance, mut idle_ms) = (0, 0, 0);
+    let mut wake = Time::NEVER;
+    for round in 0..20u64 {
+        let (begin, end) = (round * period, (round + 1) * period);
+        let mut events = VecDeque::from([Event::Arrive { request: RequestId(round + 1) }]);
+        let mut now = begin;
+        loop {
+            let event = match events.pop_front() {
+                Some(event) => event,
+                None if wake < ms(end) => {
+                    now = wake.as_nanos().div_ceil(1_000_000);
+                    wake = Time::NEVER;
+                    Event::Wake
+                }
+                None => break,
+            };
+            let is_arrival = matches!(event, Event::Arrive { .. });
+            let actions = step(&mut core, ms(now), event);
+            cold += u32::from(is_arrival && sent(&actions).is_empty());
+            for action in actions {
+                match action {
+                    Action::Demand { instances } if instances > core.live() + core.starting() => {
+                        instance += 1;
+                        let instance = InstanceId(instance);
+                        let start = Duration::from_millis(1);
+                        events.push_back(Event::InstanceStarting { instance });
+                        events.push_back(Event::InstanceReady { instance, slots: 1, start });
+                        idle_ms -= now as i64;
+                    }
+                    Action::Send { request, .. } => events.push_back(Event::Finish { request }),
+                    Action::Idle { instance } => {
+                        events.push_back(Event::InstanceRetiring { instance });
+                    }
+                    Action::Released { instance } => {
+                        idle_ms += now as i64;
+                        events.push_back(Event::InstanceGone { instance });
+                    }
+                    Action::WakeAt(at) => wake = at,
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert!((4..=6).contains(&cold), "the first few, until the period is known: {cold}");
+    idle_ms += i64::from(core.live()) * (20 * period) as i64;
+    let idle_share = idle_ms as f64 / (20 * period) as f64;
+    assert!((0.0..0.2).contains(&idle_share), "{idle_share}");
+}
+
 /// A random step of the world around a core.
 #[derive(Clone, Debug)]
 enum Chance {
@@ -431,7 +497,8 @@ impl World {
                     assert!(self.queued.remove(&request.0), "{request:?} refused, but not waiting");
                 }
                 Action::Demand { instances } => {
-                    assert!(*instances <= config.instances_max.max(core.live()))
+                    let live = u32::try_from(self.live.len()).unwrap();
+                    assert!(*instances <= config.instances_max.max(live), "{instances} wanted")
                 }
                 Action::Released { instance } => {
                     assert!(!self.in_service.values().any(|held| *held == instance.0));
@@ -452,9 +519,13 @@ proptest! {
     fn every_request_has_one_outcome_and_every_bound_holds(
         chances in prop::collection::vec(chance(), 1..300),
         slots in 1u32..4,
-        mode in prop_oneof![Just(StartMode::Async), Just(StartMode::Sync)],
+        mode in prop::sample::select(&StartMode::PLANNERS[..]),
+        keep_alive in prop::sample::select(vec![
+            KeepAlive::For(Duration::from_millis(100)),
+            KeepAlive::Learned { worth: Duration::from_millis(500) },
+        ]),
     ) {
-        let config = Config { concurrency: slots, mode, instances_max: 5, ..config() };
+        let config = Config { concurrency: slots, mode, instances_max: 5, keep_alive, ..config() };
         let mut core = Dispatch::new(config.clone());
         let mut world = World::default();
         for chance in &chances {

@@ -30,26 +30,27 @@ pub(super) struct AsyncStart;
 const SLACK: f64 = 0.25;
 
 impl Planner for AsyncStart {
-    fn wanted(&self, situation: &Situation) -> u32 {
-        let slack = situation.start.mul_f64(SLACK);
-        let left = time_left(situation.start, situation.starting_age);
-        let unserved = situation.queued.saturating_sub(served_by_live(situation, left + slack));
-        let useful = instances_for(situation, unserved, slack).min(situation.starting);
-
-        let horizon = situation.start + slack;
-        let served = served_by_live(situation, horizon).saturating_add(served_by_starting(
-            situation,
-            useful,
-            horizon.saturating_sub(left),
-        ));
-        let unserved = situation.queued.saturating_sub(served);
-        let more = instances_for(situation, unserved, slack);
+    fn wanted(&mut self, situation: &Situation) -> u32 {
+        let (useful, more) = plan(situation, situation.start.mul_f64(SLACK));
         situation.live.saturating_add(useful).saturating_add(more)
     }
+}
 
-    fn binds_requests(&self) -> bool {
-        false
-    }
+/// How many of the starts under way are of use, and how many more would be, to have
+/// the queue served within `slack` of a start's time.
+pub(super) fn plan(situation: &Situation, slack: Duration) -> (u32, u32) {
+    let left = time_left(situation.start, situation.starting_age);
+    let unserved = situation.queued.saturating_sub(served_by_live(situation, left + slack));
+    let useful = instances_for(situation, unserved, slack).min(situation.starting);
+
+    let horizon = situation.start + slack;
+    let served = served_by_live(situation, horizon).saturating_add(served_by_starting(
+        situation,
+        useful,
+        horizon.saturating_sub(left),
+    ));
+    let unserved = situation.queued.saturating_sub(served);
+    (useful, instances_for(situation, unserved, slack))
 }
 
 /// Instances that serve `requests` within `slack` of being ready: each slot one
@@ -71,10 +72,13 @@ fn served_by_live(situation: &Situation, span: Duration) -> u32 {
     served(situation.live_slots, situation.service, span)
 }
 
-/// Requests that `useful` starts take off the queue within `span` of being ready.
+/// Requests that `useful` starts take off the queue within `span` of being ready, on
+/// average: one each at once, and one more after each *whole* service. They become
+/// ready at different times, so half a service of each one's span comes to nothing.
 fn served_by_starting(situation: &Situation, useful: u32, span: Duration) -> u32 {
     let slots = useful.saturating_mul(situation.slots_each);
-    slots.saturating_add(served(slots, situation.service, span))
+    let unfinished = situation.service.unwrap_or_default() / 2;
+    slots.saturating_add(served(slots, situation.service, span.saturating_sub(unfinished)))
 }
 
 fn served(slots: u32, service: Option<Duration>, span: Duration) -> u32 {
@@ -91,23 +95,10 @@ fn served(slots: u32, service: Option<Duration>, span: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::situation;
     use super::*;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
-
-    fn situation() -> Situation {
-        Situation {
-            queued: 1,
-            live: 0,
-            live_slots: 0,
-            starting: 0,
-            starting_age: Duration::ZERO,
-            slots_each: 1,
-            start: MS(100),
-            service: None,
-            instances_max: 1000,
-        }
-    }
 
     #[test]
     fn with_nothing_live_every_request_gets_a_start() {

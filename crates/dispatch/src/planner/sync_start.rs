@@ -10,7 +10,7 @@ use super::{Planner, Situation};
 pub(super) struct SyncStart;
 
 impl Planner for SyncStart {
-    fn wanted(&self, situation: &Situation) -> u32 {
+    fn wanted(&mut self, situation: &Situation) -> u32 {
         situation.live.saturating_add(situation.queued)
     }
 

@@ -208,13 +208,58 @@ impl Default for Start {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartMode {
-    /// The platform's choice: `async` today.
+    /// The platform's choice: `planned` today.
     #[default]
     Auto,
+    /// A start is made when it would serve those who wait enough sooner to pay for itself.
+    Planned,
     /// A queued request takes whichever slot frees first.
     Async,
     /// A request that finds no slot gets an instance of its own and waits for it.
     Sync,
+    /// Knative's autoscaler: concurrency averaged over windows, every two seconds.
+    Window,
+    /// Dirigent's: the same windows over what is in flight every two seconds.
+    Dirigent,
+    /// PulseNet's: an instance for a single request at once, beside a window autoscaler.
+    Emergency,
+}
+
+impl StartMode {
+    /// Every planner, without `auto`.
+    pub const PLANNERS: [StartMode; 6] = [
+        StartMode::Planned,
+        StartMode::Async,
+        StartMode::Sync,
+        StartMode::Window,
+        StartMode::Dirigent,
+        StartMode::Emergency,
+    ];
+
+    /// Its word in a specification.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StartMode::Auto => "auto",
+            StartMode::Planned => "planned",
+            StartMode::Async => "async",
+            StartMode::Sync => "sync",
+            StartMode::Window => "window",
+            StartMode::Dirigent => "dirigent",
+            StartMode::Emergency => "emergency",
+        }
+    }
+}
+
+impl std::str::FromStr for StartMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut all = StartMode::PLANNERS.into_iter().chain([StartMode::Auto]);
+        all.find(|mode| mode.as_str() == text).ok_or_else(|| {
+            let words = StartMode::PLANNERS.map(StartMode::as_str).join(", ");
+            format!("no start planner is called {text:?}; there are {words}")
+        })
+    }
 }
 
 /// How many instances there are.
