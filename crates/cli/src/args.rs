@@ -8,7 +8,7 @@ use gapless_types::Span;
 use crate::client::Client;
 use crate::commands::{
     apply, bench, completions, cordon, delete, deploy, describe, doctor, explain, get, invoke,
-    logs, new, top, up,
+    logs, new, replay, top, up,
 };
 use crate::failure::{Failure, Outcome};
 use crate::output::Format;
@@ -78,6 +78,12 @@ pub(crate) enum Command {
     Demo(bench::DemoArgs),
     /// Measure the platform on this machine
     Bench(bench::BenchArgs),
+    /// Run a workload on modelled nodes, with the platform's own cores
+    Sim(bench::SimArgs),
+    /// Compare start planners over workloads
+    Lab(bench::LabArgs),
+    /// Send a trace to a running platform, as it says when and for how long
+    Replay(replay::ReplayArgs),
     /// Say what this machine supports, and how to get the rest
     Doctor(doctor::Args),
     /// Print completions for a shell
@@ -101,11 +107,15 @@ impl ApiArgs {
         self.api = self.api.take().or(root);
     }
 
+    /// Where its API is, as it was typed.
+    pub(crate) fn url(&self) -> String {
+        let variable = || std::env::var(API_VARIABLE).ok().filter(|url| !url.is_empty());
+        self.api.clone().or_else(variable).unwrap_or_else(|| API_DEFAULT.to_owned())
+    }
+
     /// A client of that platform.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        let variable = || std::env::var(API_VARIABLE).ok().filter(|url| !url.is_empty());
-        let url = self.api.clone().or_else(variable);
-        Client::new(url.as_deref().unwrap_or(API_DEFAULT))
+        Client::new(&self.url())
     }
 }
 

@@ -231,6 +231,7 @@ impl Dispatch {
             self.serve(now, actions);
             self.plan(now, false, actions);
         } else if is_idle && self.planner.owns_scale_down().is_none() {
+            self.keeper.fell_idle(self.times());
             self.arm(self.keeper.until(now, false), actions);
         }
     }
@@ -283,7 +284,12 @@ impl Dispatch {
             self.refuse_hopeless(now, actions);
             // Whoever waited for this instance as their own may take any slot now.
             self.serve(now, actions);
-            self.plan(now, true, actions);
+            // One that was dropped because fewer were wanted is no reason to want more:
+            // the plan depends on how many start, and would go back and forth forever.
+            let there_are = self.slots.live_count() + self.slots.starting_count();
+            if there_are + self.slots.for_one_count() < self.demand {
+                self.plan(now, true, actions);
+            }
         }
     }
 

@@ -66,6 +66,12 @@ impl KeepAlive {
     }
 }
 
+/// How steeply a cold start's worth falls with its share; `docs/lab.md` has what other
+/// values do.
+const WEIGHT_POWER: i32 = 3;
+/// A change of a cold start's worth by less than this share changes nothing.
+const WEIGHT_STEP: f64 = 0.2;
+
 /// How long a cold start takes, and a service.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Times {
@@ -76,13 +82,16 @@ pub(crate) struct Times {
 
 impl Times {
     /// How much of a cold start's worth counts: the share of a cold request's time that
-    /// it makes. Who waits for a minute of work hardly notices a start before it; half
-    /// as long as nothing is known.
+    /// it makes, cubed, since it is the most delayed that a tail is made of. Who waits for
+    /// a minute of work hardly notices a start before it. All of it counts as long as
+    /// nothing is known.
     fn weight(self) -> f64 {
         let start = self.start.as_secs_f64();
         match self.service {
-            Some(service) if start > 0.0 => start / (start + service.as_secs_f64()),
-            _ => 0.5,
+            Some(service) if start > 0.0 => {
+                (start / (start + service.as_secs_f64())).powi(WEIGHT_POWER)
+            }
+            _ => 1.0,
         }
     }
 }
@@ -98,6 +107,8 @@ pub(crate) struct Keeper {
     ghosts: VecDeque<Time>,
     /// Until when an instance that was started ahead is kept.
     ahead_until: Option<Time>,
+    /// The weight that a cold start's worth had when `stay` was found.
+    weight: f64,
 }
 
 impl Keeper {
@@ -108,6 +119,7 @@ impl Keeper {
             stay: Stay::default(),
             ghosts: VecDeque::new(),
             ahead_until: None,
+            weight: 0.0,
         };
         keeper.learn(Times::default());
         keeper
@@ -117,6 +129,14 @@ impl Keeper {
     pub(crate) fn set_policy(&mut self, policy: KeepAlive, times: Times) {
         self.policy = policy;
         self.learn(times);
+    }
+
+    /// An instance fell idle: what is known of its times may have changed what its
+    /// cold start is worth.
+    pub(crate) fn fell_idle(&mut self, times: Times) {
+        if !self.is_fixed() && (times.weight() - self.weight).abs() > WEIGHT_STEP * self.weight {
+            self.learn(times);
+        }
     }
 
     /// How long an instance stays idle.
@@ -206,9 +226,10 @@ impl Keeper {
 
     fn learn(&mut self, times: Times) {
         if let KeepAlive::Learned { worth } = self.policy {
+            self.weight = times.weight();
             let prior = Gaps::default();
             let gaps = self.gaps.as_deref().unwrap_or(&prior);
-            self.stay = gaps.stay(worth.mul_f64(times.weight()), times.start);
+            self.stay = gaps.stay(worth.mul_f64(self.weight), times.start);
         }
     }
 }

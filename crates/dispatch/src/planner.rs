@@ -95,7 +95,7 @@ pub trait Planner: fmt::Debug + Send {
 /// The planner of a start mode.
 pub(crate) fn for_mode(mode: StartMode) -> Box<dyn Planner> {
     match mode {
-        StartMode::Auto | StartMode::Planned => Box::new(planned::Planned),
+        StartMode::Auto | StartMode::Planned => Box::new(planned::Planned::default()),
         StartMode::Async => Box::new(async_start::AsyncStart),
         StartMode::Sync => Box::new(sync_start::SyncStart),
         StartMode::Window => Box::new(window::Window::knative()),

@@ -8,6 +8,8 @@
 //! | the load generator | [`load`] |
 //! | `gapless bench` | [`bench`] |
 //! | `gapless demo` | [`demo`] |
+//! | `gapless sim`, `gapless lab start` | [`start`] |
+//! | `gapless replay`: a trace on a running platform | [`replay`] |
 //! | the platform as a child process, its API | [`platform`], [`api`], [`child`] |
 
 mod api;
@@ -17,5 +19,7 @@ pub mod demo;
 mod interrupt;
 pub mod load;
 mod platform;
+pub mod replay;
+pub mod start;
 
 pub use interrupt::Interrupted;

@@ -7,6 +7,8 @@ pub(crate) struct Head {
     pub(crate) is_post: bool,
     /// Without the query.
     pub(crate) path: String,
+    /// What follows the path's question mark.
+    pub(crate) query: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) body: Length,
     pub(crate) expects_continue: bool,
@@ -37,10 +39,15 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Head> {
     if !version.starts_with("HTTP/1.") || request_line.next().is_some() {
         return None;
     }
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (target, None),
+    };
     let mut head = Head {
         is_head: method == "HEAD",
         is_post: method == "POST",
-        path: target.split('?').next()?.to_owned(),
+        path: path.to_owned(),
+        query,
         content_type: None,
         body: Length::Known(0),
         expects_continue: false,
@@ -82,6 +89,7 @@ mod tests {
         assert_eq!(&bytes[end..], b"body");
         let head = parse(&bytes[..end]).unwrap();
         assert_eq!((head.path.as_str(), head.body), ("/echo", Length::Known(12)));
+        assert_eq!(head.query.as_deref(), Some("x=1"));
         assert_eq!(head.content_type.as_deref(), Some("text/css"));
         assert!(head.is_post && head.expects_continue && head.keeps_alive);
     }

@@ -16,6 +16,7 @@
 //! | `GET /spin` | none: burns a core forever |
 //! | `GET /memory/MIB` | allocates, touches and keeps that much memory |
 //! | `GET /sleep/MS` | after that many milliseconds |
+//! | `GET /work?us=N` | `worked N`, after sleeping that many microseconds |
 //! | `GET /count` | how many requests this process has seen |
 //! | `GET /garbage` | bytes that are not HTTP |
 //! | `GET /instance` | its process id |

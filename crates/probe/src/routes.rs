@@ -47,6 +47,7 @@ pub(crate) fn route(head: &Head) -> Reply {
         },
         "memory" => numbered(rest, take_memory),
         "sleep" => numbered(rest, |ms| std::thread::sleep(Duration::from_millis(ms))),
+        "work" => work(head.query.as_deref()),
         "count" => text(seen),
         "instance" => text(u64::from(std::process::id())),
         "garbage" => Reply::Raw(b"\x16\x03\x01 this is not HTTP\r\nat all\r\n\r\n"),
@@ -66,6 +67,18 @@ fn numbered(argument: &str, act: impl FnOnce(u64)) -> Reply {
         }
         Err(_) => Reply::Full("400 Bad Request", Cow::Borrowed(b"not a number\n")),
     }
+}
+
+/// Sleeps for as many microseconds as the query says and says how many it was: a
+/// function that takes a given time and no processor.
+fn work(query: Option<&str>) -> Reply {
+    let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let us = pairs.find(|(name, _)| *name == "us").and_then(|(_, value)| value.parse().ok());
+    let Some(us) = us else {
+        return Reply::Full("400 Bad Request", Cow::Borrowed(b"say how long: /work?us=NUMBER\n"));
+    };
+    std::thread::sleep(Duration::from_micros(us));
+    Reply::Full("200 OK", Cow::Owned(format!("worked {us}\n").into_bytes()))
 }
 
 fn log(line: &str) -> Reply {

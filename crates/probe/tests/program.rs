@@ -106,3 +106,16 @@ fn listens_on_the_port_it_is_given_and_dies_when_asked() {
     assert_eq!(rest, "");
     assert_eq!(probe.0.wait().unwrap().code(), Some(3));
 }
+
+#[test]
+fn works_for_as_long_as_it_is_told() {
+    let (_probe, mut stream, socket) = on_unix();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let begun = std::time::Instant::now();
+    assert!(ask(&mut stream, &get("/work?us=20000")).ends_with("\r\n\r\nworked 20000\n"));
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    for wrong in ["/work", "/work?us=soon", "/work?ms=1"] {
+        assert!(ask(&mut stream, &get(wrong)).starts_with("HTTP/1.1 400"), "{wrong}");
+    }
+    let _ = std::fs::remove_file(socket);
+}

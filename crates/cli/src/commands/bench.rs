@@ -1,5 +1,6 @@
-//! `gapless bench` and `gapless demo`: what the platform does and costs on this
-//! machine. Both are `gapless-lab`'s; this says how to use them and runs them.
+//! `gapless bench`, `demo`, `sim` and `lab`: what the platform does and costs on this
+//! machine, and would on others. They are `gapless-lab`'s; this says how to use them
+//! and runs them.
 
 use std::process::ExitCode;
 
@@ -24,6 +25,23 @@ Examples:
 It starts a platform of its own on free ports and a temporary folder, checks
 every answer, and leaves nothing behind.";
 
+const SIM_EXAMPLES: &str = "\
+Examples:
+  gapless sim --trace traces/azure2019-244fn.csv --nodes 20
+  gapless sim --generate 1000:2000000 --nodes 200 --planner window --json
+  gapless sim --shape burst:1000 --start-model knative --planner sync
+  gapless sim --list-start-models
+
+Nothing is started: nodes, starts and requests are modelled, the decisions are
+made by the code that the platform runs. docs/lab.md says what is modelled.";
+
+const LAB_EXAMPLES: &str = "\
+Examples:
+  gapless lab start
+  gapless lab start --scenario burst,day --seeds 3 --json
+  gapless lab start --plots plots
+  gapless lab start --real";
+
 /// Measure the platform on this machine.
 #[derive(clap::Args, Debug)]
 #[command(after_help = BENCH_EXAMPLES)]
@@ -38,6 +56,38 @@ pub(crate) struct BenchArgs {
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     lab: gapless_lab::demo::Args,
+}
+
+/// Simulate.
+#[derive(clap::Args, Debug)]
+#[command(after_help = SIM_EXAMPLES)]
+pub(crate) struct SimArgs {
+    #[command(flatten)]
+    lab: gapless_lab::start::sim::Args,
+}
+
+/// Compare.
+#[derive(clap::Args, Debug)]
+#[command(after_help = LAB_EXAMPLES)]
+pub(crate) struct LabArgs {
+    #[command(subcommand)]
+    lab: Lab,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Lab {
+    /// Start planners, over workloads and seeds
+    #[command(after_help = LAB_EXAMPLES)]
+    Start(gapless_lab::start::lab::Args),
+}
+
+pub(crate) fn sim(args: SimArgs) -> Outcome<ExitCode> {
+    wait_for("the simulation", gapless_lab::start::sim::run(args.lab))
+}
+
+pub(crate) fn lab(args: LabArgs) -> Outcome<ExitCode> {
+    let Lab::Start(args) = args.lab;
+    wait_for("the lab", gapless_lab::start::lab::run(args))
 }
 
 pub(crate) fn bench(args: BenchArgs) -> Outcome<ExitCode> {

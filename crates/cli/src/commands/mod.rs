@@ -14,6 +14,7 @@ pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod new;
 pub(crate) mod probe;
+pub(crate) mod replay;
 pub(crate) mod top;
 pub(crate) mod up;
 
@@ -53,6 +54,12 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Top(mut args) => talk!(top, args),
         Command::Bench(args) => return bench::bench(args),
         Command::Demo(args) => return bench::demo(args),
+        Command::Sim(args) => return bench::sim(args),
+        Command::Lab(args) => return bench::lab(args),
+        Command::Replay(mut args) => {
+            args.api.inherit(root);
+            return wait_for(replay::run(args));
+        }
         Command::Probe => probe::run()?,
         Command::Doctor(args) => doctor::run(&args)?,
         Command::Completions(args) => completions::run(&args)?,

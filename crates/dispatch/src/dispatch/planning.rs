@@ -61,6 +61,10 @@ impl Dispatch {
             self.demand = wanted;
             actions.push(Action::Demand { instances: wanted });
         }
+        if self.is_closed {
+            // The planner was not asked, so its tick would stay where it is.
+            return;
+        }
         if let Some(tick) = self.planner.tick() {
             self.arm(tick, actions);
         }

@@ -325,6 +325,23 @@ fn an_instance_for_one_request_serves_one_and_is_given_back() {
 }
 
 #[test]
+fn a_closed_core_asks_for_nothing_more() {
+    for mode in StartMode::PLANNERS {
+        let mut core = Dispatch::new(Config { mode, ..config() });
+        arrive(&mut core, ms(0), 1);
+        ready(&mut core, ms(10), 1);
+        step(&mut core, ms(20), Event::Finish { request: RequestId(1) });
+        step(&mut core, ms(30), Event::Close);
+        step(&mut core, ms(30), Event::InstanceRetiring { instance: InstanceId(1) });
+        step(&mut core, ms(30), Event::InstanceGone { instance: InstanceId(1) });
+        for wake in 1..=10 {
+            let actions = step(&mut core, ms(wake * 10_000), Event::Wake);
+            assert_eq!(actions, [], "{mode:?}");
+        }
+    }
+}
+
+#[test]
 fn a_timers_instance_is_there_before_the_timer() {
     let keep_alive = KeepAlive::Learned { worth: Duration::from_secs(60) };
     let mut core = Dispatch::new(Config { keep_alive, ..config() });

@@ -26,6 +26,14 @@
 //! Where a start takes no longer than a service, the wait for somebody else's slot
 //! is what makes a request late, and nearly any gain is.
 //!
+//! **Each wait makes the pool one larger.** That those who wait are soon served by
+//! slots that free says nothing of the next ones. So each time requests begin to
+//! wait, one instance more than there was is wanted, whether or not it comes in time
+//! for them: under load that rises or returns the pool grows to what is needed, and a
+//! single burst costs one more. What turns out not to be needed the keeper gives
+//! back. (`sync` does the same with one for each request that waits, and so pays for
+//! a burst's every request.)
+//!
 //! **Who would wait in vain is told so at once.** When every instance there may be is
 //! there and the queue would take nearly the longest wait to serve, the next request
 //! is refused on arrival instead of after that wait. Requests of a revision have one
@@ -33,12 +41,22 @@
 
 use std::time::Duration;
 
+use gapless_types::Time;
+
 use super::async_start::plan;
 use super::{Planner, Situation};
 
-/// The planner. What it knows is in the [`Situation`].
-#[derive(Debug)]
-pub(super) struct Planned;
+/// The planner. What it knows of times is in the [`Situation`]; its own is where it
+/// has got to with growing.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    /// Whether requests wait, without a break since the floor was set.
+    is_waiting: bool,
+    /// How many instances there should be, though those who wait are served without.
+    floor: u32,
+    /// Until when. A start that has not come about by then is not insisted on.
+    floor_until: Time,
+}
 
 /// The share of its own time that a start's gain must exceed where it takes much
 /// longer than a service,
@@ -48,20 +66,24 @@ const SLACK_PART_MIN: f64 = 0.05;
 /// A start that takes this many services takes much longer.
 const MUCH_LONGER: f64 = 10.0;
 
+/// How many starts' time a floor stands.
+const FLOOR_STARTS: u32 = 2;
 /// The share of the longest wait that may be expected of a request that is let in.
 const SHED_ABOVE: f64 = 0.9;
 
 impl Planner for Planned {
     fn wanted(&mut self, situation: &Situation) -> u32 {
         if situation.queued == 0 {
-            return situation.live;
+            self.is_waiting = false;
+            return situation.live.max(self.floor(situation));
         }
         let (useful, more) = plan(situation, slack(situation));
         let more = match most_of_use(situation) {
             Some(most) => more.min(most.max(1).saturating_sub(useful)),
             None => more,
         };
-        situation.live.saturating_add(useful).saturating_add(more)
+        let in_time = situation.live.saturating_add(useful).saturating_add(more);
+        in_time.max(self.grown(situation))
     }
 
     fn sheds(&self, situation: &Situation, wait: Duration) -> bool {
@@ -71,6 +93,27 @@ impl Planner for Planned {
         };
         let turns = f64::from(situation.queued) / f64::from(situation.live_slots);
         turns * service.as_secs_f64() > wait.as_secs_f64() * SHED_ABOVE
+    }
+}
+
+impl Planned {
+    /// The floor: one more than there was when the present wait began.
+    fn grown(&mut self, situation: &Situation) -> u32 {
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            let there_are = situation.live.saturating_add(situation.starting);
+            self.floor = there_are.saturating_add(1);
+            self.floor_until = situation.now + situation.start * FLOOR_STARTS;
+        }
+        self.floor(situation)
+    }
+
+    /// The floor, as long as it stands and was not reached: what is reached is the
+    /// keeper's.
+    fn floor(&mut self, situation: &Situation) -> u32 {
+        if situation.live >= self.floor || situation.now >= self.floor_until {
+            self.floor = 0;
+        }
+        self.floor
     }
 }
 
@@ -110,9 +153,9 @@ mod tests {
     #[test]
     fn starts_that_slow_each_other_down_are_fewer() {
         let burst = Situation { queued: 1000, service: Some(MS(50)), ..situation() };
-        assert_eq!(Planned.wanted(&burst), 1000, "nothing is gained by waiting");
+        assert_eq!(Planned::default().wanted(&burst), 1000, "nothing is gained by waiting");
         let slowed = Situation { start_each: Duration::from_micros(960), ..burst };
-        let wanted = Planned.wanted(&slowed);
+        let wanted = Planned::default().wanted(&slowed);
         assert_eq!(wanted, 229, "sqrt(1000 * 50 / 0.96)");
         let ends = |n: f64| (1000.0 * 50.0 + n * (100.0 + 0.96 * n)) / n;
         assert!(ends(229.0) <= ends(200.0) && ends(229.0) <= ends(260.0));
@@ -122,13 +165,33 @@ mod tests {
     #[test]
     fn a_single_request_is_always_worth_its_start() {
         let one = Situation { start_each: MS(50), service: Some(MS(1)), ..situation() };
-        assert_eq!(Planned.wanted(&one), 1);
+        assert_eq!(Planned::default().wanted(&one), 1);
+    }
+
+    #[test]
+    fn a_wait_that_slots_will_end_still_makes_the_pool_one_larger() {
+        let mut planned = Planned::default();
+        let busy = Situation { live: 4, live_slots: 4, service: Some(MS(1)), ..situation() };
+        assert_eq!(planned.wanted(&busy), 5);
+        assert_eq!(planned.wanted(&Situation { queued: 3, starting: 1, ..busy }), 5, "once a wait");
+        let served = Situation { queued: 0, starting: 1, ..busy };
+        assert_eq!(planned.wanted(&served), 5, "it is not taken back when the queue is empty");
+        assert_eq!(planned.wanted(&Situation { live: 5, live_slots: 5, ..served }), 5);
+        assert_eq!(planned.wanted(&Situation { starting: 0, ..served }), 4, "nor asked for again");
+        planned.wanted(&busy);
+        let later = Situation { now: Time::from_millis(200), ..served };
+        assert_eq!(planned.wanted(&later), 4, "nor insisted on");
     }
 
     #[test]
     fn nothing_that_waits_wants_nothing_more() {
         assert_eq!(
-            Planned.wanted(&Situation { queued: 0, live: 3, starting: 2, ..situation() }),
+            Planned::default().wanted(&Situation {
+                queued: 0,
+                live: 3,
+                starting: 2,
+                ..situation()
+            }),
             3
         );
     }

@@ -23,9 +23,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 pub(crate) use peers::find;
+pub(crate) use table::{Findings, Goal, number};
 
 use crate::interrupt::{on_a_thread, or_interrupted};
-use table::Findings;
 
 /// The component that the benches call.
 const HELLO: &[u8] = include_bytes!("../../../../guests/dist/hello.wasm");
