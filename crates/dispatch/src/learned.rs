@@ -11,8 +11,9 @@ use gapless_types::Time;
 
 /// Share of a new observation in what is known of starts: they are few.
 const START_SHARE: f64 = 0.1;
-/// Share of a new observation in the mean of service times: services are many.
-const SERVICE_SHARE: f64 = 0.05;
+/// Share of a new observation in the mean of service times, at the least: services
+/// are many, and what is predicted of a long queue is only as good as their mean.
+const SERVICE_SHARE: f64 = 0.02;
 /// The variance of `k` below which no slope is drawn.
 const VARIANCE_MIN: f64 = 0.5;
 
@@ -22,6 +23,7 @@ pub struct Learned {
     start_prior: Duration,
     starts: Line,
     service_secs: Option<f64>,
+    services_seen: u32,
 }
 
 /// Decayed least squares.
@@ -65,7 +67,7 @@ impl Line {
 impl Learned {
     /// Nothing learned yet: starts are expected to take `start_prior`.
     pub fn new(start_prior: Duration) -> Self {
-        Learned { start_prior, starts: Line::default(), service_secs: None }
+        Learned { start_prior, starts: Line::default(), service_secs: None, services_seen: 0 }
     }
 
     /// How long a start is expected to take.
@@ -102,8 +104,10 @@ impl Learned {
     /// A service took from `sent` to `now`.
     pub fn saw_service(&mut self, sent: Time, now: Time) {
         let seen = (now - sent).as_secs_f64();
+        self.services_seen = self.services_seen.saturating_add(1);
+        let share = SERVICE_SHARE.max(1.0 / f64::from(self.services_seen));
         let mean = self.service_secs.get_or_insert(seen);
-        *mean += SERVICE_SHARE * (seen - *mean);
+        *mean += share * (seen - *mean);
     }
 }
 

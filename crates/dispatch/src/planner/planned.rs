@@ -69,7 +69,7 @@ const MUCH_LONGER: f64 = 10.0;
 /// How many starts' time a floor stands.
 const FLOOR_STARTS: u32 = 2;
 /// The share of the longest wait that may be expected of a request that is let in.
-const SHED_ABOVE: f64 = 0.9;
+const SHED_ABOVE: f64 = 0.85;
 
 impl Planner for Planned {
     fn wanted(&mut self, situation: &Situation) -> u32 {

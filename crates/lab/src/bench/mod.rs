@@ -7,6 +7,7 @@
 
 mod burst;
 mod cold;
+mod dispatch;
 mod generator;
 mod idle;
 mod overload;
@@ -56,6 +57,8 @@ enum Bench {
     Idle(idle::Args),
     /// From the start of the program until it is ready
     Up(up::Args),
+    /// What deciding costs under each start planner, per event
+    Dispatch(dispatch::Args),
     /// Where instances go: decisions per second, and how good they are
     Placement(placement::Args),
     /// The load generator itself, against wrk
@@ -104,6 +107,9 @@ async fn measure(bench: Bench) -> Result<Vec<Findings>> {
         Bench::Overload(args) => vec![overload::run(&args).await?],
         Bench::Idle(args) => vec![idle::run(&args).await?],
         Bench::Up(args) => vec![up::run(&args).await?],
+        Bench::Dispatch(args) => {
+            vec![on_a_thread(move || Ok(dispatch::run(&args))).await?]
+        }
         Bench::Placement(args) => {
             vec![on_a_thread(move || placement::run(&args)).await?]
         }

@@ -1,6 +1,7 @@
 //! What the start plan must show, held against what the lab found.
 
 use super::lab::Row;
+use super::scenarios::{OVERLOAD_CAPACITY, OVERLOAD_WAIT};
 use crate::bench::{Findings, Goal};
 
 /// The goals for which there are rows.
@@ -20,7 +21,23 @@ pub(crate) fn of(rows: &[Row]) -> Findings {
         findings.goal(name, "x", versus.ratio, Goal::AtMost(1.05));
     }
     burst(&mut findings, rows);
+    overload(&mut findings, rows);
     findings
+}
+
+/// The overload: what is still served, and whether in time.
+fn overload(findings: &mut Findings, rows: &[Row]) {
+    let planned = rows.iter().find(|row| row.scenario == "overload" && row.mode == ours());
+    if let Some(planned) = planned {
+        let goodput = planned.served_per_s.mean / OVERLOAD_CAPACITY;
+        findings.goal("overload: goodput / capacity", "x", goodput, Goal::AtLeast(0.95));
+        let wait_ms = planned.wait_ms_p99.mean;
+        let most = OVERLOAD_WAIT.as_secs_f64() * 1e3;
+        findings.goal("overload: wait of the admitted, p99", "ms", wait_ms, Goal::AtMost(most));
+        // The others were refused on arrival.
+        let late = planned.timeouts.mean / planned.refused.mean.max(1.0);
+        findings.goal("overload: refused after a wait / all", "x", late, Goal::AtMost(0.001));
+    }
 }
 
 fn ours() -> gapless_types::StartMode {

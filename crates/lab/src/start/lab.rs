@@ -25,8 +25,10 @@ use crate::interrupt::on_a_thread;
 
 /// Prices of memory that `planned` is run with: seconds of 128 MiB that a cold start
 /// is worth.
-const WORTHS: [u64; 13] =
-    [10, 30, 60, 150, 300, 600, 1200, 2500, 5000, 10_000, 20_000, 40_000, 80_000];
+const WORTHS: [u64; 16] = [
+    10, 30, 60, 150, 300, 600, 1200, 2500, 5000, 10_000, 20_000, 40_000, 80_000, 160_000, 400_000,
+    1_000_000,
+];
 /// Keep-alives that planners without one of their own are run with.
 const KEPT: [u64; 2] = [60, 600];
 
@@ -75,6 +77,9 @@ pub(crate) struct Row {
     pub(crate) cold_ratio: Mean,
     pub(crate) starts: Mean,
     pub(crate) refused: Mean,
+    pub(crate) timeouts: Mean,
+    pub(crate) served_per_s: Mean,
+    pub(crate) wait_ms_p99: Mean,
     pub(crate) memory_gb_s: Mean,
     pub(crate) idle_ratio: Mean,
     /// For another planner: `planned` with no more memory, if it can do with that.
@@ -256,6 +261,9 @@ fn row(scenario: &'static str, mode: StartMode, reports: &[Report]) -> Row {
         cold_ratio: over(|report| report.cold_ratio),
         starts: over(|report| report.starts as f64),
         refused: over(|report| (report.sheds + report.timeouts + report.failed) as f64),
+        timeouts: over(|report| report.timeouts as f64),
+        wait_ms_p99: over(|report| report.wait_ms.p99),
+        served_per_s: over(|report| report.served as f64 / report.simulated_s.max(1e-9)),
         memory_gb_s: over(|report| report.memory_gb_s.total()),
         idle_ratio: over(|report| report.memory_gb_s.idle / report.memory_gb_s.total().max(1e-9)),
         planned: None,

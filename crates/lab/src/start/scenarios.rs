@@ -15,6 +15,14 @@ const AZURE_244: &[u8] = include_bytes!("../../../../traces/azure2019-244fn.csv"
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const S: fn(u64) -> Duration = Duration::from_secs;
 
+const OVERLOAD_INSTANCES: u32 = 50;
+const OVERLOAD_SERVICE_MS: u64 = 50;
+/// How long a request may wait in the overload.
+pub(crate) const OVERLOAD_WAIT: Duration = Duration::from_secs(2);
+/// What the instances of the overload can serve, per second.
+pub(crate) const OVERLOAD_CAPACITY: f64 =
+    OVERLOAD_INSTANCES as f64 * 1000.0 / OVERLOAD_SERVICE_MS as f64;
+
 /// A workload and what it runs on.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
@@ -136,6 +144,23 @@ pub(crate) const ALL: &[Scenario] = &[
         |seed| one(Pattern::Ramp { from_per_s: 0.0, to_per_s: 1000.0 }, 50, 120, 1, seed),
         ("contended", 20, 0),
     ),
+    Scenario {
+        adjust: |config| {
+            config.instances_max = OVERLOAD_INSTANCES;
+            config.queue_wait = OVERLOAD_WAIT;
+            config.cpu_per_request = 0.0;
+        },
+        ..scenario(
+            "overload",
+            "3,000 a second for a minute of a function whose 50 instances serve 1,000 a second; \
+             nobody waits longer than 2 s",
+            |seed| {
+                let pattern = Pattern::Poisson { rate_per_s: 3.0 * OVERLOAD_CAPACITY };
+                one(pattern, OVERLOAD_SERVICE_MS, 60, 1, seed)
+            },
+            ("contended", 20, 0),
+        )
+    },
     scenario(
         "diurnal",
         "five functions that swing by ten every ten minutes",
