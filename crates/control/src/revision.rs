@@ -85,6 +85,8 @@ enum Effect {
     Start(NodeId, InstanceId, Time),
     Stop(NodeId, InstanceId, Duration),
     RoomFreed,
+    /// So many starts found no room: idle instances are asked for theirs.
+    RoomWanted(u32),
     Closed,
     Changed,
 }

@@ -108,6 +108,14 @@ impl Dispatch {
         &self.learned
     }
 
+    /// When the idle instance whose time is nearest its end would be reported, if
+    /// there is one that was not yet. What is kept longer is worth more per memory,
+    /// so over all revisions the one with the earliest time is the first to give up
+    /// when room is wanted (Greedy-Dual, as FaasCache, ASPLOS'21, has it).
+    pub fn idle_until(&self) -> Option<Time> {
+        self.soonest_idle().map(|(until, _)| until)
+    }
+
     /// Takes one event; appends what is to be done, in order.
     pub fn on_event(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         match event {
@@ -134,6 +142,14 @@ impl Dispatch {
                 self.keeper.set_policy(config.keep_alive, self.times());
                 self.config = config;
                 self.plan(now, false, actions);
+            }
+            Event::Reclaim => {
+                if let Some((_, instance)) = self.soonest_idle()
+                    && let Some(live) = self.slots.live_mut(instance)
+                {
+                    live.reported = Some(now);
+                    actions.push(Action::Idle { instance });
+                }
             }
             Event::Close => self.close(now, actions),
             Event::Open => {

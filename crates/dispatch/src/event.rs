@@ -53,6 +53,8 @@ pub enum Event {
         /// What stands in the way.
         blocked: Option<(Time, Reason)>,
     },
+    /// Room is wanted: the idle instance whose time is nearest its end is given up.
+    Reclaim,
     /// The configuration changed.
     Configure {
         /// The new one.

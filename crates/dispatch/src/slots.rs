@@ -238,6 +238,18 @@ impl Slots {
         self.live.get(&instance)
     }
 
+    /// An instance that can serve, to be changed.
+    pub(crate) fn live_mut(&mut self, instance: InstanceId) -> Option<&mut Live> {
+        self.live.get_mut(&instance)
+    }
+
+    /// Idle instances, not retiring.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = (InstanceId, &Live)> {
+        let is_idle = |live: &Live| live.busy == 0 && !live.is_retiring;
+        let all = self.live.iter().filter(move |(_, live)| is_idle(live));
+        all.map(|(instance, live)| (*instance, live))
+    }
+
     /// Idle instances that can be reported: unused, and not retiring.
     pub(crate) fn idle_mut(&mut self) -> impl Iterator<Item = (InstanceId, &mut Live)> {
         self.live

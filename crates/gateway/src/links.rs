@@ -61,6 +61,21 @@ impl GatewayLink for Gateway {
             None => {}
         }
     }
+
+    fn reclaim(&self, instances: u32) {
+        let queues = self.shared().routes.queues();
+        let mut idle: Vec<_> =
+            queues.iter().filter_map(|queue| Some((queue.idle_until()?, queue))).collect();
+        for _ in 0..instances {
+            let first = idle.iter().enumerate().min_by_key(|(_, (until, _))| *until);
+            let Some((index, (_, queue))) = first else { return };
+            queue.reclaim();
+            match queue.idle_until() {
+                Some(until) => idle[index].0 = until,
+                None => drop(idle.swap_remove(index)),
+            }
+        }
+    }
 }
 
 impl Gateway {

@@ -17,7 +17,7 @@ use gapless_dispatch::{Action, Config, Dispatch, Event};
 use gapless_proto::{Demand, InstanceFact, Lease, StartsBlocked};
 use gapless_rt::Timer;
 use gapless_telemetry::FunctionMetrics;
-use gapless_types::{Code, InstanceId, KeepAlive, Reason, RequestId, Revision};
+use gapless_types::{Code, InstanceId, KeepAlive, Reason, RequestId, Revision, Time};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -223,6 +223,16 @@ impl Queue {
 
     fn is_refused(&self) -> bool {
         matches!(self.state.lock().blocked, Some((Reason::NotReady, _)))
+    }
+
+    /// When its idle instance whose time is nearest its end would be given back.
+    pub(crate) fn idle_until(&self) -> Option<Time> {
+        self.state.lock().core.idle_until()
+    }
+
+    /// Room is wanted: that instance is given back now.
+    pub(crate) fn reclaim(&self) {
+        self.drive(Event::Reclaim);
     }
 
     /// The revision takes nothing new; what waits is refused with `FunctionGone`.

@@ -189,6 +189,12 @@ impl Routes {
         self.revisions.pin().get(name).cloned()
     }
 
+    /// Every queue there is, of revisions that are current or still finish something.
+    pub(crate) fn queues(&self) -> Vec<Arc<Queue>> {
+        let revisions = self.revisions.pin();
+        revisions.values().filter_map(|(_, entry)| entry.existing().cloned()).collect()
+    }
+
     /// Whether a revision takes its function's new requests.
     pub(crate) fn is_current(&self, name: &RevisionName) -> bool {
         let Some((revision, _)) = self.revision(name) else {

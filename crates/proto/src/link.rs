@@ -75,6 +75,9 @@ pub trait GatewayLink: Send + Sync {
     fn instance(&self, revision: &RevisionName, instance: InstanceId, fact: InstanceFact);
     /// States whether starts are blocked (crash-loop back-off, no capacity).
     fn starts_blocked(&self, revision: &RevisionName, blocked: Option<StartsBlocked>);
+    /// Room is wanted: the gateway reports so many idle instances as idle before their
+    /// time, those first that are worth keeping least, of whichever functions.
+    fn reclaim(&self, instances: u32);
 }
 
 /// Control asks a node for an instance. Asking twice is asking once.

@@ -110,6 +110,23 @@ fn a_cluster_that_is_full_refuses_and_serves_what_it_can() {
 }
 
 #[test]
+fn idle_instances_make_room_for_functions_that_have_none() {
+    let pattern = Pattern::Alternating { gap: Duration::from_secs(1) };
+    let mut shape = Shape::new(pattern, ServiceTime::Fixed(MS(50))).over(8);
+    (shape.memory, shape.span) = (Bytes(1 << 30), Duration::from_secs(400));
+    // Four of eight fit, and nothing goes by itself.
+    let config = Config {
+        nodes: 1,
+        memory: Bytes(4 << 30),
+        keep_alive: KeepAlive::For(Duration::from_secs(36_000)),
+        ..config(StartMode::Planned)
+    };
+    let report = run(config, shape.workload().unwrap());
+    assert_eq!(report.served, report.invocations, "{report:?}");
+    assert!(report.latency_ms.max < 300.0, "{report:?}");
+}
+
+#[test]
 fn what_cannot_be_run_is_refused_with_its_name_and_a_way_out() {
     let wrong = |config: Config| Simulation::new(config).unwrap_err().to_string();
     assert!(wrong(Config { nodes: 0, ..Config::default() }).starts_with("nodes: found 0"));

@@ -55,6 +55,9 @@ impl Control {
                     self.on(&starved, Event::CapacityFreed);
                 }
             }
+            Effect::RoomWanted(instances) => {
+                self.with_gateway(|gateway| gateway.reclaim(instances));
+            }
             Effect::Closed => self.forget_revision(state),
             Effect::Changed => self.watch_changed(&revision.function),
         }

@@ -14,6 +14,9 @@ use jiff::Timestamp;
 use super::{CLOSE_WITHIN, Effect, Held, Inner, Phase, RevisionState, STOP_GRACE};
 use crate::Control;
 
+/// Idle instances that are asked to go at a time, for want of room.
+const RECLAIMED_MAX: u32 = 16;
+
 impl Control {
     /// Something happened to a revision.
     pub(crate) fn on(&self, state: &Arc<RevisionState>, event: Event) {
@@ -141,7 +144,7 @@ impl Control {
         inner.fleet.on_event(now, event, &mut ids, &mut actions);
         let starts = starts_of(&actions);
         let mut placed = self.place(state, &starts, now).into_iter();
-        let mut has_room = true;
+        let mut unplaced = 0;
         let mut index = 0;
         // A start without room adds actions, and blocks further starts: so this ends.
         while index < actions.len() {
@@ -149,9 +152,9 @@ impl Control {
             index += 1;
             if let Action::Start { instance } = action {
                 match placed.next() {
-                    Some(Ok(node)) if has_room => self.started(inner, instance, node, now),
+                    Some(Ok(node)) if unplaced == 0 => self.started(inner, instance, node, now),
                     outcome => {
-                        has_room = false;
+                        unplaced += 1;
                         self.no_room(state, inner, instance, outcome);
                         let event = Event::NoCapacity { instance };
                         inner.fleet.on_event(now, event, &mut ids, &mut actions);
@@ -160,6 +163,9 @@ impl Control {
                 continue;
             }
             self.carry_out(state, inner, action);
+        }
+        if unplaced > 0 {
+            inner.outbox.push(Effect::RoomWanted(unplaced.min(RECLAIMED_MAX)));
         }
         if !actions.is_empty() || !inner.outbox.is_empty() {
             inner.outbox.push(Effect::Changed);
@@ -219,10 +225,15 @@ impl Control {
                 }
             }
             Action::Blocked(block) => {
+                let is_first = |block: &Block| block.is_capacity && block.failures == 1;
+                let is_told = !block.as_ref().is_some_and(is_first);
                 let blocked = block.map(|block| explain(state, inner, block));
                 inner.blocked = blocked.as_ref().map(|blocked| Arc::clone(&blocked.message));
                 inner.blocked_changed = Some(Timestamp::now());
-                inner.outbox.push(Effect::Blocked(blocked));
+                // Idle instances make room first; who waits is told if that did not help.
+                if is_told {
+                    inner.outbox.push(Effect::Blocked(blocked));
+                }
             }
             Action::WakeAt(Time::NEVER) => inner.timer = None,
             Action::WakeAt(at) => {

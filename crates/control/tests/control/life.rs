@@ -116,6 +116,9 @@ async fn no_room_is_said_and_freed_room_is_used() {
     bench.demand(&revision("one", 1), 1, 1);
     bench.expect(&["1 starting", "small: start 1"]).await;
     bench.demand(&revision("two", 1), 1, 1);
+    // Idle instances are asked for their room first; there are none.
+    bench.expect_start("reclaim 1").await;
+    bench.expect_start("not blocked").await;
     let blocked = bench.expect_start("blocked no-capacity: no node has room").await;
     assert!(blocked.contains("1 without 100m of processor and 128Mi of memory free"), "{blocked}");
     assert_eq!(bench.condition("two").await.1, "NoCapacity");

@@ -78,6 +78,10 @@ impl GatewayLink for FakeGateway {
             None => self.told("not blocked".to_owned()),
         }
     }
+
+    fn reclaim(&self, instances: u32) {
+        self.told(format!("reclaim {instances}"));
+    }
 }
 
 /// A node that does as the test says.

@@ -3,14 +3,23 @@
 
 use std::time::Duration;
 
-use gapless_types::Time;
+use gapless_types::{InstanceId, Time};
 
 use super::{Dispatch, IDLE_REPORT_MIN, REVIEW_MIN};
 use crate::Action;
 use crate::keep::Times;
 use crate::planner::Situation;
+use crate::slots::Live;
 
 impl Dispatch {
+    /// The idle instance whose time is nearest its end, of those that were not
+    /// reported, and when that is.
+    pub(super) fn soonest_idle(&self) -> Option<(Time, InstanceId)> {
+        let unreported = self.slots.idle().filter(|(_, live)| live.reported.is_none());
+        let until = |live: &Live| self.keeper.until(live.unused_since, live.is_unused);
+        unreported.map(|(instance, live)| (until(live), instance)).min()
+    }
+
     /// Whether there is nothing, nothing comes and nobody waits.
     pub(super) fn has_none(&self) -> bool {
         self.queue.is_empty() && self.slots.live_count() + self.slots.starting_count() == 0

@@ -342,6 +342,20 @@ fn a_closed_core_asks_for_nothing_more() {
 }
 
 #[test]
+fn the_instance_that_was_idle_longest_makes_room_first_and_only_once() {
+    let mut core = Dispatch::new(config());
+    ready(&mut core, ms(0), 1);
+    ready(&mut core, ms(5), 2);
+    assert_eq!(core.idle_until(), Some(ms(60_000)));
+    let idle = |instance| [Action::Idle { instance: InstanceId(instance) }];
+    assert_eq!(step(&mut core, ms(10), Event::Reclaim), idle(1));
+    assert_eq!(core.idle_until(), Some(ms(60_005)), "it was said of the first");
+    assert_eq!(step(&mut core, ms(10), Event::Reclaim), idle(2));
+    assert_eq!(step(&mut core, ms(10), Event::Reclaim), []);
+    assert_eq!(core.idle_until(), None);
+}
+
+#[test]
 fn a_timers_instance_is_there_before_the_timer() {
     let keep_alive = KeepAlive::Learned { worth: Duration::from_secs(60) };
     let mut core = Dispatch::new(Config { keep_alive, ..config() });

@@ -10,6 +10,9 @@ use crate::agenda::Event;
 /// Functions that are told at a time when room was freed, as control does.
 const STARVED_TRIED_MAX: usize = 16;
 
+/// Idle instances that are asked to go at a time, for want of room, as in control.
+const RECLAIMED_MAX: usize = 16;
+
 /// Something for a core, in the order in which links would carry it.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -71,7 +74,7 @@ impl Simulation {
             }
         }
         .into_iter();
-        let mut has_room = true;
+        let mut unplaced = 0;
         let mut index = 0;
         // A start without room adds actions, and blocks further starts: so this ends.
         while index < actions.len() {
@@ -79,9 +82,9 @@ impl Simulation {
             index += 1;
             match action {
                 Order::Start { instance } => match placed.next().flatten() {
-                    Some(node) if has_room => self.order(function, instance, node),
+                    Some(node) if unplaced == 0 => self.order(function, instance, node),
                     outcome => {
-                        has_room = false;
+                        unplaced += 1;
                         if outcome.is_some() {
                             self.places.release(instance);
                         }
@@ -96,6 +99,8 @@ impl Simulation {
                     self.steps.push_back(Step::Dispatch(function, event));
                 }
                 Order::Stop { instance } => self.stop(instance),
+                // Idle instances make room first; who waits is told if that did not help.
+                Order::Blocked(Some(block)) if block.is_capacity && block.failures == 1 => {}
                 Order::Blocked(block) => {
                     let reason = |is_capacity| match is_capacity {
                         true => Reason::NoCapacity,
@@ -116,6 +121,23 @@ impl Simulation {
         }
         actions.clear();
         self.fleet_actions = actions;
+        self.reclaim(unplaced.min(RECLAIMED_MAX));
+    }
+
+    /// Idle instances worth keeping least are given back, as the gateway does it.
+    fn reclaim(&mut self, instances: usize) {
+        if instances == 0 {
+            return;
+        }
+        let number = |index: usize| u32::try_from(index).expect("functions are few");
+        let idle = self.functions.iter().enumerate();
+        let mut idle: Vec<(Time, u32)> = idle
+            .filter_map(|(index, core)| Some((core.dispatch.idle_until()?, number(index))))
+            .collect();
+        idle.sort_unstable();
+        for (_, function) in idle.into_iter().take(instances) {
+            self.steps.push_back(Step::Dispatch(function, Demand::Reclaim));
+        }
     }
 
     fn tell_fleet(&mut self, function: u32, event: Fact, actions: &mut Vec<Order>) {
