@@ -282,6 +282,28 @@ async fn an_unused_instance_is_reported_idle() {
 }
 
 #[tokio::test]
+async fn room_is_made_by_the_function_that_keeps_its_instance_least() {
+    within(async {
+        let platform = Platform::start().await;
+        let keep = |seconds| KeepAlive::For(Span(Duration::from_secs(seconds)));
+        let long = platform
+            .deploy_as("long", 1, RouteReadiness::Ready, |spec| spec.scale.keep_alive = keep(900));
+        let short = platform
+            .deploy_as("short", 1, RouteReadiness::Ready, |spec| spec.scale.keep_alive = keep(60));
+        platform.ready(&long, 1, 1, says("long"));
+        platform.ready(&short, 2, 1, says("short"));
+        let idle = async || {
+            platform.told(|of, told| matches!(told, Told::Idle(_)).then(|| of.clone())).await
+        };
+        platform.gateway.reclaim(1);
+        assert_eq!(idle().await, short);
+        platform.gateway.reclaim(5);
+        assert_eq!(idle().await, long);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn facts_of_nobody_known_are_answered() {
     within(async {
         let platform = Platform::start().await;
