@@ -11,12 +11,17 @@
 //! With gaps known, keeping an instance through the next stretch of time `dt` costs
 //! `dt` of memory if it is still idle then, and saves a cold start with the
 //! probability that the gap ends there. A cold start is worth `worth` seconds of
-//! idle memory, less where the work itself takes long beside it ([`Times`]). So each stretch has a value, `worth x P(gap ends in it) - dt x
-//! P(gap is longer)`; an instance is kept for the prefix with the largest sum, and
-//! if a later stretch, such as around a timer's period, is worth more than a start,
-//! one is started ahead of it (as the hybrid histogram policy does with percentiles:
-//! Shahrad et al., *Serverless in the Wild*, ATC'20; the worth of keeping per unit
-//! of memory is Greedy-Dual's: FaasCache, ASPLOS'21).
+//! idle memory, less where the work itself takes long beside it ([`Times`]). So each
+//! stretch has a value, `worth x P(gap ends in it) - dt x P(gap is longer)`; an
+//! instance is kept for the prefix with the largest sum, and if a later stretch, such
+//! as around a timer's period, is worth more than a start, one is started ahead of it
+//! (as the hybrid histogram policy does with percentiles: Shahrad et al., *Serverless
+//! in the Wild*, ATC'20; the worth of keeping per unit of memory is Greedy-Dual's:
+//! FaasCache, ASPLOS'21).
+//!
+//! Why not a fixed keep-alive: whatever it is, it is too short for a timer and too
+//! long for a burst's instances, and it pays for every function alike. A fixed one
+//! is what a declaration says, and then nothing is learned.
 
 mod gaps;
 

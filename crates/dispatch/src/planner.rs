@@ -29,8 +29,6 @@ pub struct Situation {
     pub now: Time,
     /// Requests that wait.
     pub queued: u32,
-    /// For how long the one that came first has.
-    pub waited: Duration,
     /// Live instances that take requests; not those for a single one.
     pub live: u32,
     /// Their slots, free or not.
@@ -110,7 +108,6 @@ fn situation() -> Situation {
     Situation {
         now: Time::ZERO,
         queued: 1,
-        waited: Duration::ZERO,
         live: 0,
         live_slots: 0,
         starting: 0,

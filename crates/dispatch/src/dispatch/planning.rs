@@ -96,17 +96,12 @@ impl Dispatch {
 
     pub(super) fn situation(&self, now: Time) -> Situation {
         let starting = self.slots.starting_count();
-        let first = self.queue.first_key_value().map(|(_, deadline)| *deadline);
-        let waited = first.map_or(Duration::ZERO, |deadline| {
-            self.config.queue_wait.saturating_sub(deadline - now)
-        });
         let is_blocked = self.blocked.is_some_and(|(until, _)| now < until);
         let instances_max = self.config.instances_max;
         let there_are = self.slots.live_count() + starting;
         Situation {
             now,
             queued: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
-            waited,
             live: self.slots.live_count(),
             live_slots: self.slots.slot_count(),
             starting,

@@ -298,21 +298,11 @@ impl Default for Scale {
 /// How long an idle instance stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeepAlive {
-    /// The platform's choice: a minute today.
+    /// The platform's choice: learned from when instances are needed again.
     #[default]
     Auto,
     /// This long after its last request.
     For(Span),
-}
-
-impl KeepAlive {
-    /// The span to wait after an instance's last request.
-    pub fn span(self) -> Duration {
-        match self {
-            KeepAlive::Auto => Duration::from_secs(60),
-            KeepAlive::For(span) => span.0,
-        }
-    }
 }
 
 impl Serialize for KeepAlive {
