@@ -154,7 +154,12 @@ pub struct Setting {
 
 impl Setting {
     pub(crate) fn of(config: &Config) -> Self {
+        let owns = matches!(
+            config.planner,
+            StartMode::Window | StartMode::Dirigent | StartMode::Emergency
+        );
         let keep_alive = match config.keep_alive {
+            _ if owns => "its own".to_owned(),
             KeepAlive::For(span) => format!("{}s", span.as_secs_f64()),
             KeepAlive::Learned { worth } => format!("learned, worth {}s", worth.as_secs_f64()),
         };

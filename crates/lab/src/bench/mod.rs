@@ -51,7 +51,7 @@ enum Bench {
     Cold(cold::Args),
     /// Many calls at once of a cold function
     Burst(burst::Args),
-    /// Twice the load there is capacity for
+    /// Twice the load there is capacity for, or more
     Overload(overload::Args),
     /// Many deployed functions that nobody calls
     Idle(idle::Args),
@@ -142,7 +142,7 @@ async fn all(peers: &peers::Args) -> Result<Vec<Findings>> {
         let args = burst::Args { kind, requests: 1000, rounds: 1 };
         add(&format!("burst {kind:?}"), burst::run(&args).await);
     }
-    add("overload", overload::run(&overload::Args { seconds: 5.0 }).await);
+    add("overload", overload::run(&overload::Args { seconds: 5.0, times: 2.0 }).await);
     add("idle", idle::run(&idle::Args { functions: 2000 }).await);
     let generator = generator::Args { rounds: 3, seconds: 1.0, connections: 32 };
     add("generator", generator::run(&generator).await);

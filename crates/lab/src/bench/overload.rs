@@ -1,4 +1,4 @@
-//! `bench overload`: twice the load there is capacity for, for a while.
+//! `bench overload`: twice the load there is capacity for, or more, for a while.
 //!
 //! Capacity is ten modelled instances of 20 ms each: 500 requests a second. The
 //! load is open (1,000 a second come whatever happens), because a closed one
@@ -23,6 +23,8 @@ const QUEUED_MAX: u32 = 100;
 const CAPACITY_PER_SECOND: f64 = INSTANCES as f64 * 1000.0 / SERVICE_MS as f64;
 /// Each is busy for less than a quarter second, and due every half second.
 const CONNECTIONS: usize = 512;
+/// More, and a connection would be busy when it is due.
+const TIMES_MAX: f64 = 4.0;
 /// How long the platform runs under this load before its memory is first read.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 /// How much more memory is still called flat: a twentieth and a few pages of slack.
@@ -36,6 +38,16 @@ pub(super) struct Args {
     /// For how long
     #[arg(long, default_value_t = 30.0)]
     pub(super) seconds: f64,
+    /// Load over capacity
+    #[arg(long, default_value_t = 2.0, value_parser = times)]
+    pub(super) times: f64,
+}
+
+fn times(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(times) if (1.0..=TIMES_MAX).contains(&times) => Ok(times),
+        _ => Err(format!("it is not a number from 1 to {TIMES_MAX}")),
+    }
 }
 
 pub(super) async fn run(args: &Args) -> Result<Findings> {
@@ -53,7 +65,7 @@ pub(super) async fn run(args: &Args) -> Result<Findings> {
         _ => Err(answer.describe()),
     });
     let load = Load::new(platform.get("model", "/"), check);
-    let rate = 2.0 * CAPACITY_PER_SECOND;
+    let rate = args.times * CAPACITY_PER_SECOND;
     let settling = open_loop(&load, CONNECTIONS, rate, SETTLED_AFTER).await;
     findings.check("settling", &settling);
     let (report, memory_mib) = tokio::join!(
@@ -66,6 +78,7 @@ pub(super) async fn run(args: &Args) -> Result<Findings> {
     let answered = report.with_status(200) as f64;
     let goodput = answered / report.elapsed.as_secs_f64();
     let share = goodput / CAPACITY_PER_SECOND;
+    findings.row("load over capacity", "x", args.times);
     findings.row("requests", "count", (report.right + report.errors()) as f64);
     findings.row("answered", "count", answered);
     findings.row("refused (429)", "count", report.with_status(429) as f64);

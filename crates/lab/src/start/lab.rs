@@ -249,10 +249,7 @@ fn row(scenario: &'static str, mode: StartMode, reports: &[Report]) -> Row {
     Row {
         scenario,
         planner: mode.as_str(),
-        keep_alive: match mode {
-            StartMode::Window | StartMode::Dirigent | StartMode::Emergency => "its own".to_owned(),
-            _ => reports[0].setting.keep_alive.clone(),
-        },
+        keep_alive: reports[0].setting.keep_alive.clone(),
         mode,
         slowdown_p50: over(|report| report.slowdown.p50),
         slowdown_p99: over(|report| report.slowdown.p99),

@@ -133,7 +133,7 @@ pub async fn run(args: Args) -> Result<bool> {
     }
     let config = args.cluster.config(args.seed, args.warm_up)?;
     let mut workload = args.workload.workload(args.seed)?;
-    let about = workload.about().clone();
+    let (about, name) = (workload.about().clone(), args.workload.name(&workload));
     about.notes.iter().for_each(|note| eprintln!("note: {note}"));
     let simulation = Simulation::new(config)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -150,12 +150,12 @@ pub async fn run(args: Args) -> Result<bool> {
     if args.json {
         let mut document = serde_json::to_value(&report)?;
         let fields = document.as_object_mut().context("a report is an object")?;
-        fields.insert("workload".to_owned(), json!(about.name));
+        fields.insert("workload".to_owned(), json!(name));
         fields.insert("wall_s".to_owned(), json!(wall_s));
         fields.insert("rss_mib".to_owned(), json!(rss_mib));
         println!("{document:#}");
     } else {
-        println!("{}\n{}", about.name, table(&report));
+        println!("{name}\n{}", table(&report));
         println!("  simulated in        {:.2} s, {rss_mib:.0} MiB", wall_s);
     }
     Ok(!report.is_partial)

@@ -51,6 +51,15 @@ impl WorkloadArgs {
         })
     }
 
+    /// What to call it: with the trace's path, which the workload itself does not say.
+    pub(crate) fn name(&self, workload: &Workload) -> String {
+        let name = &workload.about().name;
+        match &self.trace {
+            Some(path) => format!("{}: {name}", path.display()),
+            None => name.clone(),
+        }
+    }
+
     fn generated(&self, text: &str, seed: u64) -> Result<Workload> {
         let (functions, invocations) = match text.split_once(':') {
             Some((functions, invocations)) => (functions, Some(number("--generate", invocations)?)),
