@@ -73,7 +73,7 @@ impl KeepAlive {
 
 /// How steeply a cold start's worth falls with its share; `docs/lab.md` has what other
 /// values do.
-const WEIGHT_POWER: i32 = 3;
+const WEIGHT_POWER: i32 = 2;
 /// A change of a cold start's worth by less than this share changes nothing.
 const WEIGHT_STEP: f64 = 0.2;
 
@@ -87,7 +87,7 @@ pub(crate) struct Times {
 
 impl Times {
     /// How much of a cold start's worth counts: the share of a cold request's time that
-    /// it makes, cubed, since it is the most delayed that a tail is made of. Who waits for
+    /// it makes, squared, since it is the most delayed that a tail is made of. Who waits for
     /// a minute of work hardly notices a start before it. All of it counts as long as
     /// nothing is known.
     fn weight(self) -> f64 {

@@ -19,14 +19,8 @@ use super::lab::{Contender, in_parallel};
 use super::scenarios::{generated, model, one};
 
 const SIZE: (u32, u32) = (820, 520);
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 90, 181),
-    RGBColor(220, 50, 32),
-    RGBColor(26, 133, 63),
-    RGBColor(230, 140, 0),
-    RGBColor(128, 60, 160),
-    RGBColor(90, 90, 90),
-];
+/// Labels of an axis, about.
+const LABELS: usize = 12;
 
 /// A plot's curves, as numbers.
 #[derive(Clone, Debug, Serialize)]
@@ -120,7 +114,7 @@ fn front(seeds: u64, stop: &AtomicBool) -> Result<Option<Plot>> {
     for seconds in [5, 15, 60, 180, 600, 1800] {
         contenders.push(kept(StartMode::Sync, seconds));
     }
-    contenders.extend([30, 100, 300, 1000, 3000, 10_000, 40_000].map(learned));
+    contenders.extend([30, 100, 300, 1000, 3000, 10_000, 40_000, 150_000, 1_000_000].map(learned));
     for mode in [StartMode::Window, StartMode::Dirigent, StartMode::Emergency] {
         contenders.push(kept(mode, 60));
     }
@@ -209,9 +203,19 @@ fn render(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(span(|point| point.0), span(|point| point.1))?;
-    chart.configure_mesh().x_desc(plot.x).y_desc(plot.y).light_line_style(WHITE).draw()?;
-    for (curve, colour) in plot.curves.iter().zip(COLOURS.iter().cycle()) {
-        let style = ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: 2 };
+    chart
+        .configure_mesh()
+        .x_desc(plot.x)
+        .y_desc(plot.y)
+        .light_line_style(WHITE)
+        .x_labels(LABELS)
+        .y_labels(LABELS)
+        .x_label_formatter(&short)
+        .y_label_formatter(&short)
+        .draw()?;
+    for curve in &plot.curves {
+        let color = colour(&curve.name).to_rgba();
+        let style = ShapeStyle { color, filled: true, stroke_width: 2 };
         let dots = curve.points.iter().map(|point| Circle::new(*point, 4, style));
         chart.draw_series(dots)?;
         chart
@@ -227,6 +231,27 @@ fn render(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// A planner's colour, the same in every plot.
+fn colour(planner: &str) -> RGBColor {
+    match planner {
+        "planned" => RGBColor(0, 90, 181),
+        "sync" => RGBColor(220, 50, 32),
+        "window" => RGBColor(26, 133, 63),
+        "dirigent" => RGBColor(230, 140, 0),
+        "emergency" => RGBColor(128, 60, 160),
+        _ => RGBColor(90, 90, 90),
+    }
+}
+
+/// A figure with few digits.
+fn short(value: &f64) -> String {
+    match *value {
+        value if value >= 1e6 => format!("{} M", value / 1e6),
+        value if value >= 1e4 => format!("{} k", value / 1e3),
+        value => format!("{value}"),
+    }
 }
 
 #[cfg(test)]
