@@ -15,7 +15,7 @@ use crate::interrupt::on_a_thread;
 
 /// What a cold start is worth when keep-alive is learned and nothing else is said, as
 /// in the platform.
-pub(crate) const WORTH: Duration = Duration::from_secs(600);
+pub(crate) const WORTH: Duration = Duration::from_secs(1200);
 
 /// Run a workload on modelled nodes, with the platform's own cores
 #[derive(clap::Args, Debug)]
