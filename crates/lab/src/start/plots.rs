@@ -191,9 +191,11 @@ fn simulate(
 
 fn render(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let all = || plot.curves.iter().flat_map(|curve| &curve.points);
-    let span = |of: fn(&(f64, f64)) -> f64| {
+    let span = |of: fn(&(f64, f64)) -> f64, is_from_decade: bool| {
         let low = all().map(of).fold(f64::INFINITY, f64::min).max(1e-6);
         let high = all().map(of).fold(0.0, f64::max).max(low * 2.0);
+        // An axis without a power of ten on it would have no labels.
+        let low = if is_from_decade { 10f64.powf(low.log10().floor()) } else { low };
         (low / 1.3..high * 1.3).log_scale()
     };
     let area = SVGBackend::new(path, SIZE).into_drawing_area();
@@ -202,7 +204,7 @@ fn render(plot: &Plot, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d(span(|point| point.0), span(|point| point.1))?;
+        .build_cartesian_2d(span(|point| point.0, false), span(|point| point.1, true))?;
     chart
         .configure_mesh()
         .x_desc(plot.x)
