@@ -176,9 +176,9 @@ impl Recorder {
             setting,
             invocations: self.invocations,
             served,
-            slowdown: percentiles(&self.slowdown, 1.0 / SLOWDOWN_UNIT),
-            latency_ms: percentiles(&self.latency_us, 1e-3),
-            wait_ms: percentiles(&self.wait_us, 1e-3),
+            slowdown: Percentiles::of(&self.slowdown, 1.0 / SLOWDOWN_UNIT),
+            latency_ms: Percentiles::of(&self.latency_us, 1e-3),
+            wait_ms: Percentiles::of(&self.wait_us, 1e-3),
             cold_ratio: self.cold as f64 / served.max(1) as f64,
             starts: self.starts,
             starts_failed: self.starts_failed,
@@ -193,13 +193,16 @@ impl Recorder {
     }
 }
 
-fn percentiles(histogram: &Histogram<u64>, unit: f64) -> Percentiles {
-    let at = |quantile| histogram.value_at_quantile(quantile) as f64 * unit;
-    Percentiles {
-        mean: histogram.mean() * unit,
-        p50: at(0.5),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: histogram.max() as f64 * unit,
+impl Percentiles {
+    /// Of a histogram whose values count in `unit`.
+    pub fn of(histogram: &Histogram<u64>, unit: f64) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 * unit;
+        Percentiles {
+            mean: histogram.mean() * unit,
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: histogram.max() as f64 * unit,
+        }
     }
 }

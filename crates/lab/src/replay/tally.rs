@@ -160,22 +160,22 @@ impl Tally {
 
     /// Latency over the workload's service time.
     pub(crate) fn slowdown(&self) -> Percentiles {
-        percentiles(&self.slowdown, 1.0 / SLOWDOWN_UNIT)
+        Percentiles::of(&self.slowdown, 1.0 / SLOWDOWN_UNIT)
     }
 
     /// From the moment a request was due to the end of its answer.
     pub(crate) fn latency_ms(&self) -> Percentiles {
-        percentiles(&self.latency_us, 1e-3)
+        Percentiles::of(&self.latency_us, 1e-3)
     }
 
     /// The part of it that was not spent in the instance.
     pub(crate) fn wait_ms(&self) -> Percentiles {
-        percentiles(&self.wait_us, 1e-3)
+        Percentiles::of(&self.wait_us, 1e-3)
     }
 
     /// How late requests were sent.
     pub(crate) fn late_ms(&self) -> Percentiles {
-        percentiles(&self.late_us, 1e-3)
+        Percentiles::of(&self.late_us, 1e-3)
     }
 
     /// The share of served requests that waited for a start.
@@ -186,17 +186,6 @@ impl Tally {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn percentiles(histogram: &Histogram<u64>, unit: f64) -> Percentiles {
-    let at = |quantile| histogram.value_at_quantile(quantile) as f64 * unit;
-    Percentiles {
-        mean: histogram.mean() * unit,
-        p50: at(0.5),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: histogram.max() as f64 * unit,
-    }
 }
 
 #[cfg(test)]

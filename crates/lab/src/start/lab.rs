@@ -145,6 +145,9 @@ pub async fn run(args: Args) -> Result<bool> {
     let work = on_a_thread(move || {
         let mut rows = Vec::new();
         for scenario in scenarios {
+            if is_told.load(Ordering::Relaxed) {
+                break;
+            }
             rows.extend(compare(scenario, seeds, &is_told)?);
         }
         let curves = match plots {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use gapless_sim::{Config, KeepAlive, PUBLISHED, Progress, Report, Simulation, StartModel};
 use gapless_types::{Bytes, StartMode};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::workload_args::{WorkloadArgs, span};
 use crate::bench::number;
@@ -167,9 +168,11 @@ pub(crate) async fn stop_on_interrupt<T>(
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let mut work = std::pin::pin!(work);
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         outcome = &mut work => return outcome,
         _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
     stop.store(true, Ordering::Relaxed);
     eprintln!("interrupted: this is what came of it until now");
