@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gapless_dispatch::KeepAlive;
 use gapless_types::{Bytes, CpuMillis, StartMode};
+use gapless_workload::ParameterError;
 use serde::Serialize;
 
 use crate::start::{PUBLISHED, StartModel};
@@ -52,18 +53,6 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// A parameter that is out of range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{parameter}: found {found}, allowed is {allowed}")]
-pub struct ConfigError {
-    /// Which.
-    pub parameter: &'static str,
-    /// What it was.
-    pub found: String,
-    /// What it may be.
-    pub allowed: String,
-}
-
 /// The most nodes.
 pub const NODES_MAX: u32 = 1_000_000;
 
@@ -95,9 +84,9 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ParameterError> {
         let wrong = |parameter, found: String, allowed: &str| {
-            Err(ConfigError { parameter, found, allowed: allowed.to_owned() })
+            Err(ParameterError { parameter, found, allowed: allowed.to_owned() })
         };
         let is_time = |ms: f64| (0.0..=3_600_000.0).contains(&ms);
         if !(1..=NODES_MAX).contains(&self.nodes) {

@@ -19,12 +19,12 @@ use gapless_dispatch::Dispatch;
 use gapless_placement::ShapeId;
 use gapless_scaling::Fleet;
 use gapless_types::{Bytes, InstanceId, RequestId, Time};
-use gapless_workload::{Arrival, FunctionProfile, TraceError, Workload};
+use gapless_workload::{Arrival, FunctionProfile, ParameterError, TraceError, Workload};
 use rand_distr::{Distribution, Exp1, StandardNormal, StandardUniform};
 use rand_pcg::Pcg64Mcg;
 
 use crate::agenda::{Agenda, Event};
-use crate::config::{Config, ConfigError, Setting};
+use crate::config::{Config, Setting};
 use crate::node::Node;
 use crate::place::Places;
 use crate::report::{Recorder, Report};
@@ -41,7 +41,7 @@ const NODE_AWAY: Duration = Duration::from_secs(60);
 pub enum SimError {
     /// A parameter is out of range.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ParameterError),
     /// The trace cannot be read.
     #[error(transparent)]
     Trace(#[from] TraceError),

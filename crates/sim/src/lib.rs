@@ -28,7 +28,7 @@ mod report;
 mod sharing;
 mod start;
 
-pub use config::{Config, ConfigError, NODES_MAX, Setting};
+pub use config::{Config, NODES_MAX, Setting};
 pub use engine::{Progress, SimError, Simulation};
 pub use gapless_dispatch::KeepAlive;
 pub use report::{Memory, Percentiles, Report};

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::error::TraceError;
 use crate::function::{FUNCTIONS_MAX, FunctionProfile, Trigger};
+use crate::parameter::ParameterError;
 use crate::read::megabytes;
 use crate::rng::{Purpose, Stream, stream};
 use crate::service::{ServiceTime, bounded};
@@ -50,7 +51,7 @@ const SWING_STEPS: usize = 1440;
 /// let generator = Generator::new(200).seeded(3).lasting(hour).with_invocations(5_000);
 /// let arrivals = generator.workload()?.count();
 /// assert!((4_000..6_000).contains(&arrivals), "{arrivals}");
-/// # Ok::<(), gapless_workload::GeneratorError>(())
+/// # Ok::<(), gapless_workload::ParameterError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generator {
@@ -59,15 +60,6 @@ pub struct Generator {
     span: Duration,
     invocations: Option<u64>,
     peak_to_trough: f64,
-}
-
-/// A parameter of a generator that is out of range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{parameter}: found {found}, allowed is {allowed}")]
-pub struct GeneratorError {
-    parameter: &'static str,
-    found: String,
-    allowed: String,
 }
 
 impl Generator {
@@ -106,20 +98,20 @@ impl Generator {
     }
 
     /// The workload.
-    pub fn workload(&self) -> Result<Workload, GeneratorError> {
+    pub fn workload(&self) -> Result<Workload, ParameterError> {
         self.make().map(|(workload, _)| workload)
     }
 
     /// How near the workload is to what it is fitted to; generates all of it. Rates are
     /// compared per day, so the span should be of whole days: a part of one has the
     /// rates of that time of the day.
-    pub fn fit(&self) -> Result<Fit, GeneratorError> {
+    pub fn fit(&self) -> Result<Fit, ParameterError> {
         let (mut workload, scale) = self.make()?;
         Ok(Fit::of(&mut workload, scale))
     }
 
     /// The workload, and what its rates are multiplied with.
-    fn make(&self) -> Result<(Workload, f64), GeneratorError> {
+    fn make(&self) -> Result<(Workload, f64), ParameterError> {
         self.check()?;
         let members = population(self.functions as usize, self.seed);
         let swing = Swing::new(self.peak_to_trough);
@@ -149,9 +141,9 @@ impl Generator {
         invocations as f64 / expected.sum::<f64>()
     }
 
-    fn check(&self) -> Result<(), GeneratorError> {
+    fn check(&self) -> Result<(), ParameterError> {
         let wrong = |parameter, found: String, allowed: String| {
-            Err(GeneratorError { parameter, found, allowed })
+            Err(ParameterError { parameter, found, allowed })
         };
         if self.functions == 0 || self.functions as usize > FUNCTIONS_MAX {
             let allowed = format!("1 to {FUNCTIONS_MAX}");

@@ -16,6 +16,7 @@ use std::time::Duration;
 use gapless_types::Bytes;
 
 use crate::function::{FUNCTIONS_MAX, FunctionProfile, Trigger};
+use crate::parameter::ParameterError;
 use crate::service::ServiceTime;
 use crate::workload::{About, Workload};
 
@@ -95,15 +96,6 @@ pub struct Shape {
     pub seed: u64,
 }
 
-/// A parameter of a shape that is out of range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{parameter}: found {found}, allowed is {allowed}")]
-pub struct ShapeError {
-    parameter: &'static str,
-    found: String,
-    allowed: String,
-}
-
 impl Shape {
     /// One function of 128 MiB for a minute.
     pub fn new(pattern: Pattern, service: ServiceTime) -> Self {
@@ -145,7 +137,7 @@ impl Shape {
     /// assert!(arrivals.iter().all(|arrival| arrival.at == second));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn workload(&self) -> Result<Workload, ShapeError> {
+    pub fn workload(&self) -> Result<Workload, ParameterError> {
         self.check()?;
         let profile = |index| FunctionProfile {
             name: format!("{}-{index}", self.pattern.word()),
@@ -165,9 +157,9 @@ impl Shape {
         Ok(Workload::new(about, (0..self.functions).map(profile).collect(), feed::of(self)))
     }
 
-    fn check(&self) -> Result<(), ShapeError> {
+    fn check(&self) -> Result<(), ParameterError> {
         let wrong = |parameter, found: String, allowed: String| {
-            Err(ShapeError { parameter, found, allowed })
+            Err(ParameterError { parameter, found, allowed })
         };
         if self.functions == 0 || self.functions as usize > FUNCTIONS_MAX {
             let allowed = format!("1 to {FUNCTIONS_MAX}");
@@ -196,30 +188,30 @@ impl Pattern {
         }
     }
 
-    fn check(&self) -> Result<(), ShapeError> {
+    fn check(&self) -> Result<(), ParameterError> {
         let rate = |parameter, rate: f64, min: f64| match (min..=RATE_MAX).contains(&rate) {
             true => Ok(()),
             false => {
                 let allowed = format!("{min} to {RATE_MAX} per second");
-                Err(ShapeError { parameter, found: rate.to_string(), allowed })
+                Err(ParameterError { parameter, found: rate.to_string(), allowed })
             }
         };
         let longer = |parameter, time: Duration| match !time.is_zero() && time <= SPAN_MAX {
             true => Ok(()),
             false => {
                 let allowed = format!("above zero, to {} s", SPAN_MAX.as_secs());
-                Err(ShapeError { parameter, found: format!("{time:?}"), allowed })
+                Err(ParameterError { parameter, found: format!("{time:?}"), allowed })
             }
         };
         match *self {
             Pattern::Poisson { rate_per_s } => rate("rate_per_s", rate_per_s, 1e-9),
             Pattern::Burst { concurrent: 0, .. } => {
                 let allowed = "at least 1".to_owned();
-                Err(ShapeError { parameter: "concurrent", found: "0".to_owned(), allowed })
+                Err(ParameterError { parameter: "concurrent", found: "0".to_owned(), allowed })
             }
             Pattern::Burst { spread, every: Some(every), .. } if every <= spread => {
                 let (found, allowed) = (format!("{every:?}"), format!("more than {spread:?}"));
-                Err(ShapeError { parameter: "every", found, allowed })
+                Err(ParameterError { parameter: "every", found, allowed })
             }
             Pattern::Burst { at, spread, every, .. } => {
                 for (parameter, time) in
@@ -227,7 +219,11 @@ impl Pattern {
                 {
                     if time > SPAN_MAX {
                         let allowed = format!("up to {} s", SPAN_MAX.as_secs());
-                        return Err(ShapeError { parameter, found: format!("{time:?}"), allowed });
+                        return Err(ParameterError {
+                            parameter,
+                            found: format!("{time:?}"),
+                            allowed,
+                        });
                     }
                 }
                 Ok(())
@@ -240,7 +236,7 @@ impl Pattern {
                 if !(1.0..=PEAK_TO_TROUGH_MAX).contains(&peak_to_trough) {
                     let (parameter, found) = ("peak_to_trough", peak_to_trough.to_string());
                     let allowed = format!("1 to {PEAK_TO_TROUGH_MAX}");
-                    return Err(ShapeError { parameter, found, allowed });
+                    return Err(ParameterError { parameter, found, allowed });
                 }
                 rate("mean_per_s", mean_per_s, 1e-9)?;
                 longer("period", period)

@@ -324,6 +324,68 @@ fn an_instance_for_one_request_serves_one_and_is_given_back() {
     assert_eq!(sent(&arrive(&mut core, ms(21), 2)), [], "it takes no second request");
 }
 
+/// Does what a fleet would with `event` and all that follows from it at `now`; how many
+/// events that took, until nothing was left to do.
+fn settle(core: &mut Dispatch, now: Time, event: Event, starting: &mut Vec<u64>) -> usize {
+    let mut events = VecDeque::from([event]);
+    let mut taken = 0;
+    let last = starting.iter().copied().max().unwrap_or(1000);
+    let mut ids = last + 1..;
+    while let Some(event) = events.pop_front() {
+        taken += 1;
+        assert!(taken < 10_000, "it goes round for ever");
+        for action in step(core, now, event) {
+            let Action::Demand { instances } = action else { continue };
+            let wanted = instances.saturating_sub(core.live()) as usize;
+            while starting.len() > wanted {
+                let instance = InstanceId(starting.pop().unwrap());
+                events.push_back(Event::InstanceGone { instance });
+            }
+            while starting.len() < wanted {
+                starting.push(ids.next().unwrap());
+                let instance = InstanceId(*starting.last().unwrap());
+                events.push_back(Event::InstanceStarting { instance });
+            }
+        }
+    }
+    taken
+}
+
+#[test]
+fn dropping_starts_is_no_reason_to_want_more_of_them() {
+    let wide = Config {
+        mode: StartMode::Planned,
+        queue_size: 10_000,
+        queue_wait: Duration::from_secs(60),
+        instances_max: 10_000,
+        ..config()
+    };
+    let mut core = Dispatch::new(wide);
+    let mut starting = Vec::new();
+    // Starts take 100 ms and 5 ms more for each other one: it learns that.
+    for count in [1, 40] {
+        let ids: Vec<InstanceId> = (0..count).map(|id| InstanceId(count * 10 + id)).collect();
+        for instance in &ids {
+            step(&mut core, ms(0), Event::InstanceStarting { instance: *instance });
+        }
+        for instance in ids {
+            let start = Duration::from_millis(100 + 5 * (count - 1));
+            step(&mut core, ms(0), Event::InstanceReady { instance, slots: 1, start });
+        }
+    }
+    let mut last = 0;
+    for round in 1..400u64 {
+        let now = ms(round);
+        last += 1;
+        settle(&mut core, now, Event::Arrive { request: RequestId(last) }, &mut starting);
+        if round > 100 {
+            let served = Event::Finish { request: RequestId(round - 100) };
+            settle(&mut core, now, served, &mut starting);
+        }
+    }
+    settle(&mut core, ms(500), Event::Wake, &mut starting);
+}
+
 #[test]
 fn a_closed_core_asks_for_nothing_more() {
     for mode in StartMode::PLANNERS {

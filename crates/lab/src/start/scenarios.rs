@@ -15,6 +15,8 @@ const AZURE_244: &[u8] = include_bytes!("../../../../traces/azure2019-244fn.csv"
 const MS: fn(u64) -> Duration = Duration::from_millis;
 const S: fn(u64) -> Duration = Duration::from_secs;
 
+/// Starts at a time on our nodes in the burst.
+const BURST_TURNS: u32 = 8;
 const OVERLOAD_INSTANCES: u32 = 50;
 const OVERLOAD_SERVICE_MS: u64 = 50;
 /// How long a request may wait in the overload.
@@ -110,10 +112,11 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         adjust: |config| {
             config.cpu_per_request = 0.0;
-            config.starts_at_once = config.starts_at_once.max(8);
-            if config.starts_at_once < 1000 {
-                config.starts_at_once = 8;
-            }
+            // Only ours take turns.
+            config.starts_at_once = match config.starts_at_once {
+                u32::MAX => u32::MAX,
+                _ => BURST_TURNS,
+            };
         },
         ..scenario(
             "burst",

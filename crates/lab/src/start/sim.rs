@@ -249,4 +249,8 @@ fn print_models(is_json: bool) {
             published.source
         );
     }
+    println!(
+        "\nSpreads are assumed, as are the slope for each other start and a control path of 10 ms \
+         where the source does not say."
+    );
 }
