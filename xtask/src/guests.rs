@@ -36,7 +36,11 @@ const GUESTS: &[Guest] = &[
         name: "probe",
         binary: "guests/dist/probe.wasm",
         sources: &["guests/kit"],
-        beyond_proxy: &["wasi:cli/environment"],
+        beyond_proxy: &[
+            "wasi:cli/environment",
+            "wasi:filesystem/preopens",
+            "wasi:filesystem/types",
+        ],
     },
     Guest {
         name: "thumbnail",

@@ -26,7 +26,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "vocabulary", crates: &["types"], is_joined: false, is_pure: true },
     Layer {
         name: "pure cores",
-        crates: &["dispatch", "placement", "scaling"],
+        crates: &["dispatch", "placement", "rollout", "scaling"],
         is_joined: false,
         is_pure: true,
     },
@@ -34,13 +34,13 @@ const LAYERS: &[Layer] = &[
     Layer { name: "experiment data", crates: &["workload"], is_joined: false, is_pure: false },
     Layer {
         name: "contracts",
-        crates: &["proto", "api", "sandbox", "store"],
+        crates: &["proto", "api", "objects", "sandbox", "store", "manifest", "knative"],
         is_joined: true,
         is_pure: false,
     },
     Layer {
         name: "capability",
-        crates: &["rt", "net", "telemetry"],
+        crates: &["rt", "net", "telemetry", "secret"],
         is_joined: true,
         is_pure: false,
     },
@@ -50,6 +50,7 @@ const LAYERS: &[Layer] = &[
         is_joined: false,
         is_pure: false,
     },
+    Layer { name: "declared state", crates: &["declared"], is_joined: false, is_pure: false },
     Layer {
         name: "services",
         crates: &["gateway", "control", "node"],

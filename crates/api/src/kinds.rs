@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use gapless_types::FunctionSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A list of objects.
@@ -39,7 +41,7 @@ impl<T> List<T> {
 }
 
 /// The metadata of objects that nobody declares.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectMeta {
     /// Its name.
@@ -47,16 +49,64 @@ pub struct ObjectMeta {
     /// Its namespace, for kinds that have one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
+    /// Set by the platform: unique over time.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// Set by the platform: changes with every change.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource_version: String,
     /// When it came to be, RFC 3339.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub creation_timestamp: String,
     /// For selecting.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
+/// One immutable version of a function's code and configuration. It is made from the
+/// function's declaration and goes with the function.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// `gapless.dev/v1`.
+    pub api_version: String,
+    /// `Revision`.
+    pub kind: String,
+    /// Its name, such as `hello-00001`.
+    pub metadata: ObjectMeta,
+    /// The function's specification when it was made.
+    pub spec: FunctionSpec,
+    /// What is observed.
+    #[serde(default)]
+    pub status: RevisionStatus,
+}
+
+/// What is observed of a revision.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionStatus {
+    /// The function's name.
+    #[serde(default)]
+    pub function: String,
+    /// `Preparing`, `Ready`, `Failed`, `RolledBack`, or `Kept` when it takes no requests.
+    #[serde(default)]
+    pub state: String,
+    /// Why it is in that state.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Its share of the function's requests, in percent.
+    #[serde(default)]
+    pub percent: f64,
+    /// Instances that can serve.
+    #[serde(default)]
+    pub ready_instances: u32,
+    /// Instances on their way.
+    #[serde(default)]
+    pub starting_instances: u32,
+}
+
 /// One live environment of one revision.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
     /// `gapless.dev/v1`.
@@ -70,7 +120,7 @@ pub struct Instance {
 }
 
 /// What is observed of an instance.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceStatus {
     /// The function's name.
@@ -92,21 +142,60 @@ pub struct InstanceStatus {
 }
 
 /// A machine that runs instances.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
     /// `gapless.dev/v1`.
     pub api_version: String,
     /// `Node`.
     pub kind: String,
-    /// Its name.
+    /// Its name, its labels.
     pub metadata: ObjectMeta,
+    /// What is declared of it.
+    #[serde(default)]
+    pub spec: NodeSpec,
     /// What is observed.
+    #[serde(default)]
     pub status: NodeStatus,
 }
 
+/// What is declared of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeSpec {
+    /// Whether it takes no new instances. Default false.
+    #[serde(default)]
+    pub unschedulable: bool,
+    /// What an instance must tolerate to be placed here, besides what the node itself
+    /// says. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<NodeTaint>,
+}
+
+/// A taint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeTaint {
+    /// Its key, such as `gpu`.
+    pub key: String,
+    /// Its value; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// `NoSchedule` or `PreferNoSchedule`.
+    pub effect: NodeTaintEffect,
+}
+
+/// What a taint does to those that do not tolerate it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NodeTaintEffect {
+    /// None of them is placed here.
+    NoSchedule,
+    /// Other nodes come first.
+    PreferNoSchedule,
+}
+
 /// What is observed of a node.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
     /// Whether it takes instances.
@@ -130,18 +219,18 @@ pub struct NodeStatus {
     pub devices: Vec<String>,
     /// Processor share it has, in millicores.
     pub cpu_millis: u64,
-    /// Of which reserved.
+    /// Processor share that is reserved for instances, in millicores.
     pub cpu_millis_reserved: u64,
     /// Memory it has, in bytes.
     pub memory_bytes: u64,
-    /// Of which reserved.
+    /// Memory that is reserved for instances, in bytes.
     pub memory_bytes_reserved: u64,
-    /// Instances on it.
+    /// How many instances are on it.
     pub instances: u32,
-    /// Of which starting.
+    /// How many of them are starting.
     #[serde(default)]
     pub starting: u32,
-    /// Images, snapshots, prewarmed pools and data it holds.
+    /// How many images, snapshots, prewarmed pools and data sets it holds.
     #[serde(default)]
     pub held: u32,
     /// Measured use of its processor, 0 to 1.

@@ -17,25 +17,33 @@
 //! | `GET /apis/gapless.dev/v1/nodes` | nodes |
 //! | `PUT DELETE .../nodes/NAME/cordon` | it takes no new instances; it does again |
 //! | `GET .../placementprofiles`, `GET PUT DELETE .../placementprofiles/NAME` | [`PlacementProfile`]s |
+//! | `GET /apis/gapless.dev/v1/balance` | what the balancer learned: [`BalanceReport`] |
+//! | `PUT DELETE /apis/gapless.dev/v1/balance/frozen` | it learns nothing; it does again |
+//! | `GET /apis/gapless.dev/v1/placementpolicies/conflicts` | which scores pull against which: [`PolicyConflicts`] |
 //! | `HEAD PUT /apis/gapless.dev/v1/artifacts/sha256:HEX` | is an artifact there; store one |
 //! | `GET /apis/gapless.dev/v1/info` | [`PlatformInfo`]: the gateway's address and more |
 //!
 //! `HEAD` is answered wherever `GET` is. Every error is a [`Status`]. A write is on disk before its answer.
 
+mod balance;
 mod kinds;
 mod logs;
 mod profile;
 mod status;
 
+pub use balance::{
+    BalanceReport, ClassConflicts, PolicyConflicts, balance_freeze_path, balance_path,
+    conflicts_path,
+};
 pub use kinds::{
-    Instance, InstanceStatus, List, ListMeta, LogLine, Node, NodeStatus, ObjectMeta, PlatformInfo,
-    WatchEvent,
+    Instance, InstanceStatus, List, ListMeta, LogLine, Node, NodeSpec, NodeStatus, NodeTaint,
+    NodeTaintEffect, ObjectMeta, PlatformInfo, Revision, RevisionStatus, WatchEvent,
 };
 pub use logs::FunctionLogs;
 pub use profile::{
     Explained, PlacementProfile, ProfileConflict, ProfilePolicy, ProfileStatus, profile_path,
 };
-pub use status::{Status, StatusCause, StatusDetails};
+pub use status::{Status, StatusCause, StatusDetails, StatusMeta};
 
 /// Where every resource path begins.
 pub const ROOT: &str = "/apis/gapless.dev/v1";

@@ -1,12 +1,15 @@
 //! Placement profiles and explanations as the API shows them.
 
-use gapless_placement::{Explanation, ProfileSpec};
+use gapless_placement::{Explanation, Profile, ProfileSpec};
+use gapless_types::{API_VERSION, FieldError, check_name, read_object};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ObjectMeta;
 
 /// Which policies decide where instances go, and how much each counts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlacementProfile {
     /// `gapless.dev/v1`.
@@ -23,8 +26,42 @@ pub struct PlacementProfile {
     pub status: Option<ProfileStatus>,
 }
 
+impl PlacementProfile {
+    /// Reads a profile from a JSON value and checks it: every unknown field, wrong type,
+    /// unknown policy and impossible value is told.
+    pub fn from_value(value: Value) -> Result<PlacementProfile, Vec<FieldError>> {
+        if !value.is_object() {
+            let message = "the document is empty or not a mapping: it must have apiVersion, kind, \
+                           metadata and spec";
+            return Err(vec![FieldError::new("", message)]);
+        }
+        read_object::<PlacementProfile>(value).finish(PlacementProfile::check)
+    }
+
+    fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for (field, found, expected) in [
+            ("apiVersion", &self.api_version, API_VERSION),
+            ("kind", &self.kind, "PlacementProfile"),
+        ] {
+            if found != expected {
+                let message = format!("found {found:?}, expected {expected:?}");
+                errors.push(FieldError::new(field, message));
+            }
+        }
+        if let Err(error) = check_name(&self.metadata.name) {
+            errors.push(FieldError::new("metadata.name", error.to_string()));
+        }
+        if let Err(wrong) = Profile::new(&self.metadata.name, &self.spec) {
+            let wrong = wrong.into_iter();
+            errors.extend(wrong.map(|error| FieldError::new(error.field, error.message)));
+        }
+        errors
+    }
+}
+
 /// What is observed of a profile.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileStatus {
     /// Its policies, filters first.
@@ -36,7 +73,7 @@ pub struct ProfileStatus {
 }
 
 /// A policy of a profile.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfilePolicy {
     /// Its name.
@@ -48,15 +85,15 @@ pub struct ProfilePolicy {
 }
 
 /// Two scores that want opposite things.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileConflict {
-    /// One.
+    /// One of the two.
     pub policy: String,
     /// The other.
     pub against: String,
     /// How the two go together over the nodes as they are now, -1 (opposite) to 1; over
-    /// a modelled cluster when the nodes are too much alike to tell. `None` when it
+    /// a modelled cluster when the nodes are too much alike to tell. Absent when it
     /// does not tell either.
     pub correlation: Option<f32>,
 }

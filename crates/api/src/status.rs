@@ -12,11 +12,16 @@ pub struct Status {
     pub api_version: String,
     /// `Status`.
     pub kind: String,
-    /// `Failure`.
+    /// Empty: clients expect it to be there.
+    #[serde(default)]
+    pub metadata: StatusMeta,
+    /// `Failure`, or `Success`.
     pub status: String,
     /// A sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// One CamelCase word for machines, such as `NotFound`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Where and why.
     #[serde(default)]
@@ -25,6 +30,10 @@ pub struct Status {
     pub code: u16,
 }
 
+/// What a status says of itself: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusMeta {}
+
 /// Where and why.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +41,15 @@ pub struct StatusDetails {
     /// The object's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// The API group of its kind; empty for the core group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The plural name of its kind, as in paths.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The object's uid.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
     /// One per field at fault.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<StatusCause>,
@@ -54,12 +72,20 @@ impl Status {
         Status {
             api_version: "v1".to_owned(),
             kind: "Status".to_owned(),
+            metadata: StatusMeta {},
             status: "Failure".to_owned(),
             message: message.into(),
             reason: reason.to_owned(),
             details: StatusDetails::default(),
             code,
         }
+    }
+
+    /// What was asked for was done.
+    pub fn success() -> Self {
+        let mut status = Self::failure(200, "", "");
+        status.status = "Success".to_owned();
+        status
     }
 
     /// `422`: the object called `name` has wrong fields.

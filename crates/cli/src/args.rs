@@ -7,14 +7,17 @@ use gapless_types::Span;
 
 use crate::client::Client;
 use crate::commands::{
-    apply, bench, completions, cordon, delete, deploy, describe, doctor, explain, get, invoke,
-    logs, new, replay, top, up,
+    apply, bench, completions, context, cordon, create, delete, deploy, describe, diff, doctor,
+    explain, get, invoke, kubeconfig, logs, new, policies, replay, rollout, top, traffic, up, wait,
 };
+use crate::contexts::Contexts;
 use crate::failure::{Failure, Outcome};
 use crate::output::Format;
 
 /// Where a platform's API is unless somebody says otherwise.
 const API_DEFAULT: &str = "http://127.0.0.1:8090";
+/// Where names count unless somebody says otherwise.
+const NAMESPACE_DEFAULT: &str = "default";
 /// The environment variable that says where.
 const API_VARIABLE: &str = "GAPLESS_API";
 
@@ -29,6 +32,7 @@ Examples:
   gapless deploy hello                  deploy it
   gapless invoke hello -d 'world'       call it
   gapless logs -f hello                 watch what it writes
+  gapless apply -f functions/           declare what files say
   gapless top                           watch the platform work
 
 Exit codes: 0 done, 1 failed, 2 used wrongly.";
@@ -56,17 +60,31 @@ pub(crate) enum Command {
     Deploy(deploy::Args),
     /// Call a function
     Invoke(invoke::Args),
-    /// Declare what a file declares: placement profiles, functions
+    /// Have the platform be as files say: functions, profiles, secrets, config maps
     Apply(apply::Args),
-    /// List functions, instances, nodes or placement profiles
+    /// Create a secret or a config map from values and files
+    Create(create::Args),
+    /// Show what applying files would change
+    Diff(diff::Args),
+    /// List functions, revisions, instances, nodes, secrets, events and more
     Get(get::Args),
     /// Show everything about one function
     Describe(describe::Args),
+    /// Show or set which revision takes which share of a function's requests
+    Traffic(traffic::Args),
+    /// Go back to an earlier revision
+    Rollback(rollout::RollbackArgs),
+    /// Have a new revision take over without further steps
+    Promote(rollout::PromoteArgs),
+    /// Wait until a condition holds, or until an object is gone
+    Wait(wait::Args),
     /// Show what a function writes
     Logs(logs::Args),
     /// Show why an instance is where it is, policy by policy
     Explain(explain::Args),
-    /// Delete functions or placement profiles
+    /// Show placement policies, which pull against which, and how they are weighed
+    Policies(policies::Args),
+    /// Delete functions and other objects
     Delete(delete::Args),
     /// Have a node take no new instances
     Cordon(cordon::Args),
@@ -80,12 +98,16 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
     /// Run a workload on modelled nodes, with the platform's own cores
     Sim(bench::SimArgs),
-    /// Compare start planners over workloads
+    /// Compare start planners, or weights of placement policies, over workloads
     Lab(bench::LabArgs),
     /// Send a trace to a running platform, as it says when and for how long
     Replay(replay::ReplayArgs),
     /// Say what this machine supports, and how to get the rest
     Doctor(doctor::Args),
+    /// List, add, choose and remove platforms by name
+    Context(context::Args),
+    /// Print a kubeconfig of the platform, for kubectl, k9s and friends
+    Kubeconfig(kubeconfig::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Serve HTTP on $PORT or $GAPLESS_SOCKET: the program that the benches deploy
@@ -96,7 +118,8 @@ pub(crate) enum Command {
 /// Which platform.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ApiArgs {
-    /// Which platform to talk to [env: GAPLESS_API] [default: http://127.0.0.1:8090]
+    /// Which platform to talk to [env: GAPLESS_API] [default: the context's, or
+    /// http://127.0.0.1:8090]
     #[arg(long = "api", value_name = "URL")]
     api: Option<String>,
 }
@@ -107,24 +130,61 @@ impl ApiArgs {
         self.api = self.api.take().or(root);
     }
 
-    /// Where its API is, as it was typed.
-    pub(crate) fn url(&self) -> String {
+    /// Where its API is, as it was typed or as the context says.
+    pub(crate) fn url(&self) -> Outcome<String> {
+        if let Some(url) = self.named() {
+            return Ok(url);
+        }
+        let contexts = Contexts::read()?;
+        Ok(contexts.current()?.map_or(API_DEFAULT.to_owned(), |context| context.api.clone()))
+    }
+
+    /// Where its API is, if it was named for this command.
+    fn named(&self) -> Option<String> {
         let variable = || std::env::var(API_VARIABLE).ok().filter(|url| !url.is_empty());
-        self.api.clone().or_else(variable).unwrap_or_else(|| API_DEFAULT.to_owned())
+        self.api.clone().or_else(variable)
+    }
+
+    /// The namespace when none is named.
+    pub(crate) fn namespace(&self) -> Outcome<String> {
+        let default = || NAMESPACE_DEFAULT.to_owned();
+        if self.named().is_some() {
+            return Ok(default());
+        }
+        let contexts = Contexts::read()?;
+        let namespace = contexts.current()?.and_then(|context| context.namespace.clone());
+        Ok(namespace.unwrap_or_else(default))
     }
 
     /// A client of that platform.
     pub(crate) fn client(&self) -> Outcome<Client> {
-        Client::new(&self.url())
+        Client::new(&self.url()?)
     }
 }
 
 /// In which namespace.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct NamespaceArgs {
-    /// Namespace of the function
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    pub(crate) namespace: String,
+    /// Namespace [default: the context's, or default]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+}
+
+impl NamespaceArgs {
+    /// The namespace, checked: as it was typed, or as the context says.
+    pub(crate) fn of(&self, api: &ApiArgs) -> Outcome<String> {
+        let namespace = self.namespace.clone().map_or_else(|| api.namespace(), Ok)?;
+        check_name(&namespace)?;
+        Ok(namespace)
+    }
+}
+
+/// ` -n NAMESPACE`, as a person has to type it after a command that names a function.
+pub(crate) fn place(namespace: &str) -> String {
+    match namespace {
+        NAMESPACE_DEFAULT => String::new(),
+        namespace => format!(" -n {namespace}"),
+    }
 }
 
 /// How to print.

@@ -5,9 +5,11 @@
 //! What always holds: an unreachable platform and a refused call end as a
 //! [`Failure`] that says what to do.
 
+mod lines;
+
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::Either;
 use gapless_api::Status;
 use http::{Method, Request, Response, StatusCode, header};
@@ -21,14 +23,14 @@ use tokio::net::TcpStream;
 
 use crate::failure::{Failure, Outcome};
 
+pub(crate) use lines::Lines;
+
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long the API may take to begin its answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Largest answer read as a whole: a list of ten thousand functions fits.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
-/// Longest line of a streamed answer.
-const LINE_BYTES_MAX: usize = 8 << 20;
 
 /// A request's body.
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -79,7 +81,6 @@ impl Client {
     }
 
     /// The address, as a URL without a path.
-    #[cfg(test)]
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -187,6 +188,12 @@ impl Client {
         Failure::refused(what, &status)
     }
 
+    /// Reads a list as the platform's own table of it.
+    pub(crate) async fn table<T: DeserializeOwned>(&self, what: &str, path: &str) -> Outcome<T> {
+        let response = self.call(what, as_table(request(Method::GET, path, no_body()))).await?;
+        self.read(what, response).await
+    }
+
     /// Reads an object.
     pub(crate) async fn get<T: DeserializeOwned>(&self, what: &str, path: &str) -> Outcome<T> {
         let response = self.call(what, request(Method::GET, path, no_body())).await?;
@@ -200,19 +207,87 @@ impl Client {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// Writes an object and reads what became of it.
+    /// Changes an object by a JSON merge patch and reads what became of it.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        patch: &impl Serialize,
+    ) -> Outcome<T> {
+        self.write(what, Method::PATCH, path, "application/merge-patch+json", patch).await
+    }
+
+    /// Declares an object by server-side apply (Kubernetes, "Server-Side Apply") and reads
+    /// what became of it, and whether it is new.
+    pub(crate) async fn apply<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        object: &impl Serialize,
+        options: Apply,
+    ) -> Outcome<(T, bool)> {
+        let Apply { manager, is_forced, is_dry_run, is_revealed } = options;
+        let dry_run = if is_dry_run { "&dryRun=All" } else { "" };
+        let reveal = if is_revealed { "&reveal=true" } else { "" };
+        let path = format!("{path}?fieldManager={manager}&force={is_forced}{dry_run}{reveal}");
+        let kind = "application/apply-patch+yaml";
+        let response = self.written(what, Method::PATCH, &path, kind, object).await?;
+        let is_new = response.status() == StatusCode::CREATED;
+        Ok((self.read(what, response).await?, is_new))
+    }
+
+    /// Creates an object, or asks for something that is no object.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        object: &impl Serialize,
+    ) -> Outcome<T> {
+        self.write(what, Method::POST, path, "application/json", object).await
+    }
+
+    /// States something and reads what became of it.
     pub(crate) async fn put<T: DeserializeOwned>(
         &self,
         what: &str,
         path: &str,
         object: &impl Serialize,
     ) -> Outcome<T> {
-        let body = serde_json::to_vec(object).map_err(|error| Failure::new(what, error))?;
-        let mut request = request(Method::PUT, path, full_body(body));
-        let json = http::HeaderValue::from_static("application/json");
-        request.headers_mut().insert(header::CONTENT_TYPE, json);
-        let response = self.call(what, request).await?;
+        self.write(what, Method::PUT, path, "application/json", object).await
+    }
+
+    async fn write<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        object: &impl Serialize,
+    ) -> Outcome<T> {
+        let response = self.written(what, method, path, kind, object).await?;
         self.read(what, response).await
+    }
+
+    /// Sends an object and returns the head of the answer, a success.
+    async fn written(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        object: &impl Serialize,
+    ) -> Outcome<Response<Incoming>> {
+        let body = serde_json::to_vec(object).map_err(|error| Failure::new(what, error))?;
+        let mut request = request(method, path, full_body(body));
+        let kind = http::HeaderValue::from_static(kind);
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        let response = self.call(what, request).await?;
+        for warning in response.headers().get_all(header::WARNING) {
+            if let Some(text) = warning.to_str().ok().and_then(warning_text) {
+                eprintln!("warning: {text}");
+            }
+        }
+        Ok(response)
     }
 
     /// Removes an object.
@@ -240,8 +315,17 @@ impl Client {
 
     /// Reads a streamed answer, line by line.
     pub(crate) async fn lines(&self, what: &str, path: &str) -> Outcome<Lines> {
-        let response = self.call(what, request(Method::GET, path, no_body())).await?;
-        Ok(Lines { body: response.into_body(), buffer: BytesMut::new(), searched: 0 })
+        self.lines_of(what, request(Method::GET, path, no_body())).await
+    }
+
+    /// Reads the streamed answer of a request, line by line.
+    pub(crate) async fn lines_of(
+        &self,
+        what: &str,
+        request: Request<RequestBody>,
+    ) -> Outcome<Lines> {
+        let response = self.call(what, request).await?;
+        Ok(Lines::of(response.into_body()))
     }
 
     async fn read<T: DeserializeOwned>(
@@ -258,6 +342,49 @@ impl Client {
     }
 }
 
+/// How an object is applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Apply {
+    /// Who owns what it says.
+    pub(crate) manager: &'static str,
+    /// Whether it takes fields from others who own them.
+    pub(crate) is_forced: bool,
+    /// Whether nothing is written.
+    pub(crate) is_dry_run: bool,
+    /// Whether the answer shows secrets.
+    pub(crate) is_revealed: bool,
+}
+
+/// What a `Warning` header says (RFC 9111, section 5.5: code, agent, quoted text).
+fn warning_text(header: &str) -> Option<String> {
+    let (_, quoted) = header.split_once('"')?;
+    let text = quoted.strip_suffix('"').unwrap_or(quoted);
+    Some(text.replace("\\\"", "\""))
+}
+
+/// Asks for the platform's table of what is asked for (Kubernetes API concepts,
+/// "Receiving resources as Tables").
+pub(crate) fn as_table(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json";
+    let table = http::HeaderValue::from_static(table);
+    request.headers_mut().insert(header::ACCEPT, table);
+    request
+}
+
+/// A text in a query, percent-encoded (RFC 3986).
+pub(crate) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 /// A request for `path`, which is part of the program or made of checked names.
 pub(crate) fn request(method: Method, path: &str, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
@@ -271,73 +398,6 @@ pub(crate) async fn collect(body: Incoming) -> Outcome<Bytes> {
     let limited = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let collected = limited.map_err(|error| Failure::new("the answer broke off", error))?;
     Ok(collected.to_bytes())
-}
-
-/// The lines of a streamed answer.
-#[derive(Debug)]
-pub(crate) struct Lines {
-    body: Incoming,
-    buffer: BytesMut,
-    /// How much of the buffer is known to hold no line end.
-    searched: usize,
-}
-
-impl Lines {
-    /// The next line, without its end; `None` once the answer has ended.
-    pub(crate) async fn next(&mut self) -> Outcome<Option<String>> {
-        loop {
-            if let Some(line) = self.take_line() {
-                return Ok(Some(line));
-            }
-            if self.buffer.len() > LINE_BYTES_MAX {
-                return Err(Failure::new("the answer broke off", "a line is too long"));
-            }
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-                Some(Err(error)) => {
-                    return Err(Failure::new("the answer broke off", error)
-                        .help("the platform has probably stopped; see the terminal where it ran"));
-                }
-                None if self.buffer.is_empty() => return Ok(None),
-                None => {
-                    let rest = self.buffer.split();
-                    self.searched = 0;
-                    return Ok(Some(String::from_utf8_lossy(&rest).into_owned()));
-                }
-            }
-        }
-    }
-
-    /// The next object of a stream of JSON lines.
-    pub(crate) async fn next_object<T: DeserializeOwned>(&mut self) -> Outcome<Option<T>> {
-        while let Some(line) = self.next().await? {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let read = serde_json::from_str(&line);
-            return read.map(Some).map_err(|error| {
-                Failure::new("the platform answered something unexpected", error)
-            });
-        }
-        Ok(None)
-    }
-
-    fn take_line(&mut self) -> Option<String> {
-        let end = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n');
-        let Some(end) = end else {
-            self.searched = self.buffer.len();
-            return None;
-        };
-        let line = self.buffer.split_to(self.searched + end + 1);
-        self.searched = 0;
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        Some(String::from_utf8_lossy(line).into_owned())
-    }
 }
 
 /// Runs `future`, at most until `limit` when there is one.

@@ -22,6 +22,8 @@ pub(crate) struct Failure {
     causes: Vec<String>,
     help: Option<String>,
     kind: Kind,
+    /// The HTTP status of the API's answer; 0 when it was none.
+    code: u16,
 }
 
 /// What a failure means to the shell.
@@ -35,6 +37,8 @@ enum Kind {
     ReaderGone,
     /// The object asked for does not exist.
     NotFound,
+    /// Somebody else owns what was to be set, or has changed it meanwhile.
+    Conflict,
 }
 
 impl Failure {
@@ -46,6 +50,7 @@ impl Failure {
             causes: Vec::new(),
             help: None,
             kind: Kind::Failed,
+            code: 0,
         }
     }
 
@@ -56,8 +61,13 @@ impl Failure {
 
     /// The API's answer to an attempt at `what`.
     pub(crate) fn refused(what: &str, status: &Status) -> Self {
-        let kind = if status.code == 404 { Kind::NotFound } else { Kind::Failed };
-        let mut failure = Failure { kind, ..Failure::new(what, &status.message) };
+        let kind = match status.code {
+            404 => Kind::NotFound,
+            409 => Kind::Conflict,
+            _ => Kind::Failed,
+        };
+        let mut failure =
+            Failure { kind, code: status.code, ..Failure::new(what, &status.message) };
         if !status.details.causes.is_empty() {
             failure.why = "the platform refused it".to_owned();
             let causes = status.details.causes.iter();
@@ -84,11 +94,31 @@ impl Failure {
         self.kind == Kind::NotFound
     }
 
+    /// Whether somebody else owns what was to be set, or has changed it meanwhile.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.kind == Kind::Conflict
+    }
+
+    /// The same, of a command whose exit code 1 is an answer: it failed to give one.
+    pub(crate) fn untold(self) -> Self {
+        Failure { kind: Kind::Usage, ..self }
+    }
+
+    /// Whether what was asked for is too old to be told (`410`).
+    pub(crate) fn is_gone(&self) -> bool {
+        self.code == 410
+    }
+
+    /// Whether the API refused it, so that asking again does not help.
+    pub(crate) fn is_refusal(&self) -> bool {
+        (400..500).contains(&self.code)
+    }
+
     /// What the shell is told.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.kind {
             Kind::ReaderGone => ExitCode::SUCCESS,
-            Kind::Failed | Kind::NotFound => ExitCode::from(1),
+            Kind::Failed | Kind::NotFound | Kind::Conflict => ExitCode::from(1),
             Kind::Usage => ExitCode::from(2),
         }
     }

@@ -7,6 +7,9 @@
 //! | how a command fails | [`failure`] |
 //! | what is printed | [`output`] |
 //! | calls to the API and the gateway | [`client`] |
+//! | which platform, when none is named | [`contexts`] |
+//! | which kinds there are | [`discovery`] |
+//! | files that declare objects, and how two differ | [`documents`], [`unified`] |
 //! | a function's folder | [`manifest`], [`archive`], [`templates`] |
 //! | the assembled platform | [`platform`] |
 //!
@@ -16,6 +19,9 @@ mod archive;
 mod args;
 mod client;
 mod commands;
+mod contexts;
+mod discovery;
+mod documents;
 mod exposition;
 mod failure;
 mod machine;
@@ -24,6 +30,7 @@ mod output;
 mod platform;
 mod port_holder;
 mod templates;
+mod unified;
 
 use std::process::ExitCode;
 

@@ -1,26 +1,19 @@
 //! Reads `gapless.yaml`: finds it, parses it, checks it, and says where in the
 //! file each mistake is.
 //!
-//! The checks are those of [`Function::from_value`], the same the API makes.
-//! They name fields by path; this module adds the line and column, by reading
-//! the document a second time with positions, and only when something is wrong.
+//! How a text is read is [`gapless_manifest`]'s, what a function may be is
+//! [`Function::from_value`]'s, both the same as for the API.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gapless_manifest::{Declared, Format, Source};
 use gapless_types::{FieldError, Function};
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_saphyr::{Location, Spanned};
 
 use crate::failure::{Failure, Outcome};
 
 /// The name of the file in a function's folder.
 pub(crate) const FILE_NAME: &str = "gapless.yaml";
-/// Largest file that is read as a declaration.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const EXAMPLE: &str = "a function's folder holds a gapless.yaml such as\n\
     \n    apiVersion: gapless.dev/v1\
@@ -37,7 +30,9 @@ pub(crate) struct Manifest {
     pub(crate) file: PathBuf,
     /// The function's folder: the file's.
     pub(crate) folder: PathBuf,
-    /// What it declares.
+    /// What it declares, as it is written.
+    pub(crate) document: Value,
+    /// What it declares, with every default.
     pub(crate) function: Function,
 }
 
@@ -46,14 +41,26 @@ impl Manifest {
     /// `adjust` may change the document before it is checked.
     pub(crate) fn read(path: &Path, adjust: impl FnOnce(&mut Value)) -> Outcome<Self> {
         let file = locate(path)?;
-        let text = read_text(&file)?;
-        let mut value = parse(&file, &text)?;
+        let source = read(&file)?;
+        let declared = match source.objects() {
+            [declared] => declared,
+            [] => return Err(wrong(&file, None, &empty())),
+            _ => {
+                let what = format!("{} does not declare a function", file.display());
+                let why = "it holds several documents; a folder has one function";
+                return Err(Failure::new(what, why).help(
+                    "give each function a folder, or declare what has code already by \
+                     `gapless apply -f`",
+                ));
+            }
+        };
+        let mut value = declared.value.clone();
         adjust(&mut value);
-        let function =
-            Function::from_value(value).map_err(|errors| wrong(&file, &text, &errors))?;
+        let function = Function::from_value(value.clone())
+            .map_err(|errors| wrong(&file, Some((&source, declared)), &errors))?;
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = parent.unwrap_or(Path::new(".")).to_owned();
-        Ok(Manifest { file, folder, function })
+        Ok(Manifest { file, folder, document: value, function })
     }
 }
 
@@ -83,74 +90,42 @@ fn locate(path: &Path) -> Outcome<PathBuf> {
     }
 }
 
-fn read_text(file: &Path) -> Outcome<String> {
+/// Reads the declarations in a file.
+fn read(file: &Path) -> Outcome<Source> {
     let failed = |why: String| Failure::new(format!("cannot read {}", file.display()), why);
     let size = std::fs::metadata(file).map_err(|error| failed(io_words(&error)))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(failed(format!("it has {size} bytes; a declaration has less than 1 MiB")));
+    if size > gapless_manifest::BYTES_MAX as u64 {
+        return Err(failed(format!("it has {size} bytes; a declaration has a few thousand")));
     }
     let bytes = std::fs::read(file).map_err(|error| failed(io_words(&error)))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        failed(format!("it is not text: byte {at} is not UTF-8"))
+    parse(&file.display().to_string(), &bytes)
+}
+
+/// Reads the declarations in a text called `name`.
+pub(crate) fn parse(name: &str, bytes: &[u8]) -> Outcome<Source> {
+    gapless_manifest::read(bytes, Format::Either).map_err(|error| {
+        let place = error.place.map_or_else(String::new, |place| format!(":{place}"));
+        Failure::new(format!("{name}{place} cannot be read"), &error.message).help(error.help)
     })
 }
 
-fn parse(file: &Path, text: &str) -> Outcome<Value> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let place = error.location().map(place).unwrap_or_default();
-        let what = format!("{}{place} is not valid YAML", file.display());
-        // The library's first line says it; those after it draw the place.
-        let message = error.without_snippet().to_string();
-        let message = message.lines().next().unwrap_or_default().to_owned();
-        Failure::new(what, plain(&message)).help(
-            "mind the indentation (spaces, no tabs), one declaration in a file, \
-             and quotes around text that holds ': ' or '#'",
-        )
-    })
+fn empty() -> Vec<FieldError> {
+    Function::from_value(Value::Null).err().unwrap_or_default()
 }
 
-/// The library's sentence, without its place, which is said already, and without
-/// its advice to programmers.
-fn plain(message: &str) -> &str {
-    if message.starts_with("multiple YAML documents") {
-        return "it holds several documents; a file declares one function";
-    }
-    let ends = [" at line ", ", set ", "; use "];
-    let cut = ends.iter().filter_map(|end| message.find(end)).min();
-    message[..cut.unwrap_or(message.len())].trim_end_matches([',', ':', ' '])
-}
-
-fn wrong(file: &Path, text: &str, errors: &[FieldError]) -> Failure {
-    let tree: Option<Spanned<Tree>> = serde_saphyr::from_str(text).ok();
-    let describe = |error: &FieldError| {
-        let found = tree.as_ref().and_then(|tree| find(tree, &error.path));
-        let place = found.map(place).unwrap_or_default();
-        let field = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
-        format!("{}{place}: {field}{}", file.display(), error.message)
+fn wrong(file: &Path, found: Option<(&Source, &Declared)>, errors: &[FieldError]) -> Failure {
+    let name = file.display().to_string();
+    let describe = |error: &FieldError| match found {
+        Some((source, declared)) => source.describe(&name, declared, error),
+        None => format!("{name}: {}", error.message),
     };
-    let causes: Vec<String> = errors.iter().map(describe).collect();
-    let what = format!("{} does not declare a function", file.display());
+    let what = format!("{name} does not declare a function");
     let count = match errors.len() {
         1 => "one field is wrong".to_owned(),
         several => format!("{several} fields are wrong"),
     };
-    let is_empty = errors.iter().any(|error| error.path.is_empty());
-    let is_quoting =
-        errors.iter().any(|error| error.path.contains(".env.") && error.message.contains("string"));
-    let failure = Failure::new(what, count).causes(causes);
-    match (is_empty, is_quoting) {
-        (true, _) => failure.help(EXAMPLE),
-        (_, true) => failure.help("a variable's value is text: put it in quotes, such as \"80\""),
-        _ => failure,
-    }
-}
-
-fn place(location: Location) -> String {
-    match location.line() {
-        0 => String::new(),
-        line => format!(":{line}:{}", location.column()),
-    }
+    let failure = Failure::new(what, count).causes(errors.iter().map(describe).collect());
+    if errors.iter().any(|error| error.path.is_empty()) { failure.help(EXAMPLE) } else { failure }
 }
 
 fn io_words(error: &std::io::Error) -> String {
@@ -158,102 +133,6 @@ fn io_words(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
-    }
-}
-
-/// A document with the position of everything in it.
-#[derive(Debug)]
-enum Tree {
-    Map(BTreeMap<String, Spanned<Tree>>, BTreeMap<String, Location>),
-    List(Vec<Spanned<Tree>>),
-    Leaf,
-}
-
-/// Where the field `path` is; its nearest parent when it is absent.
-fn find(tree: &Spanned<Tree>, path: &str) -> Option<Location> {
-    let mut here = tree;
-    let mut found = None;
-    for part in path.split(['.', '[', ']']).filter(|part| !part.is_empty()) {
-        let next = match &here.value {
-            Tree::Map(values, keys) => {
-                let key = keys.get(part);
-                found = key.copied().or(found);
-                values.get(part)
-            }
-            Tree::List(items) => part.parse().ok().and_then(|index: usize| items.get(index)),
-            Tree::Leaf => None,
-        };
-        let Some(next) = next else { break };
-        if matches!(here.value, Tree::List(_)) {
-            found = Some(next.referenced);
-        }
-        here = next;
-    }
-    found
-}
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
-    }
-}
-
-struct TreeVisitor;
-
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any YAML")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
-        let (mut values, mut keys) = (BTreeMap::new(), BTreeMap::new());
-        while let Some(key) = map.next_key::<Spanned<String>>()? {
-            keys.insert(key.value.clone(), key.referenced);
-            values.insert(key.value, map.next_value()?);
-        }
-        Ok(Tree::Map(values, keys))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(Tree::List(items))
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
-        Tree::deserialize(deserializer)
     }
 }
 
@@ -301,13 +180,13 @@ mod tests {
     fn bad_yaml_names_line_and_column() {
         let text = error("kind: Function\nspec: [1, 2\nmetadata: {}\n");
         assert!(text.contains("DIR/gapless.yaml:"), "{text}");
-        assert!(text.contains("is not valid YAML"), "{text}");
+        assert!(text.contains("cannot be read"), "{text}");
         let tab = error("kind: Function\nspec:\n\twasm: a\n");
         assert!(tab.contains("gapless.yaml:3:"), "{tab}");
         let two = error(&format!("{HEAD}spec: {{wasm: a.wasm}}\n---\n{HEAD}"));
         assert!(two.contains("several documents"), "{two}");
         let twice = error("kind: Function\nkind: Function\n");
-        assert!(twice.contains("gapless.yaml:2:1 is not valid YAML: duplicate"), "{twice}");
+        assert!(twice.contains("gapless.yaml:2:1 cannot be read: duplicate"), "{twice}");
         assert!(!twice.contains("Policy"), "{twice}");
     }
 
@@ -338,6 +217,6 @@ mod tests {
         assert!(error("").contains("apiVersion: gapless.dev/v1"), "{}", error(""));
         let text = error(&format!("{HEAD}spec:\n  wasm: a.wasm\n  env: {{QUALITY: 80}}\n"));
         assert!(text.contains(":6:9: spec.env.QUALITY"), "{text}");
-        assert!(text.contains("help: a variable's value is text"), "{text}");
+        assert!(text.contains("in quotes"), "{text}");
     }
 }

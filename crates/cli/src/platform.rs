@@ -2,7 +2,8 @@
 //! the two listeners, in one process.
 //!
 //! ```text
-//! DATA_DIR/gapless.lock, state.redb, artifacts/   store
+//! DATA_DIR/gapless.lock, state/, artifacts/       store
+//!          secrets.key                            seals secrets in the store; 0600
 //!          logs/                                  what functions write
 //!          wasm/                                  compiled components
 //!          run/                                   unpacked folders, sockets
@@ -28,6 +29,7 @@ use gapless_sandbox::Driver;
 use gapless_sandbox_fake::FakeDriver;
 use gapless_sandbox_linux::{LinuxConfig, LinuxDriver};
 use gapless_sandbox_wasm::{WasmConfig, WasmDriver};
+use gapless_secret::KeyFile;
 use gapless_store_embedded::{ARTIFACT_BYTES_MAX, ArtifactStore, EmbeddedStore};
 use gapless_telemetry::Metrics;
 use gapless_types::{Bytes, CpuMillis, InstanceId, NodeId, RevisionName};
@@ -39,6 +41,8 @@ use crate::port_holder;
 
 /// The node's folder for unpacked code and sockets, in the data folder.
 const RUN_DIR: &str = "run";
+/// What seals secrets, in the data folder.
+const KEY_FILE: &str = "secrets.key";
 /// How much more processor share than it has this machine gives away: an idle
 /// instance uses none, and busy ones share what there is.
 const CPU_OVERCOMMIT: usize = 10;
@@ -73,6 +77,8 @@ pub(crate) struct Options {
     pub(crate) node_taints: Vec<Taint>,
     /// Placement decisions kept to be explained as they were made.
     pub(crate) explain_decisions: usize,
+    /// Whether weights of placement policies are learned.
+    pub(crate) balances: bool,
 }
 
 /// A running platform.
@@ -114,6 +120,7 @@ impl Platform {
             data_dir: options.data_dir.clone(),
             version: env!("CARGO_PKG_VERSION"),
             decisions_kept: options.explain_decisions,
+            balances: options.balances,
         };
         let opening = Opening { options, clock, metrics, shutdown: shutdown.clone() };
         let parts = gapless_rt::spawn_blocking(move || opening.open(config, &as_link));
@@ -231,8 +238,11 @@ impl Opening {
             .map_err(|error| failed(&error))?;
         let linux: Arc<dyn Driver> = LinuxDriver::new(LinuxConfig::new(data_dir.join(RUN_DIR)))
             .map_err(|error| failed(&error))?;
+        let keys = KeyFile::new(data_dir.join(KEY_FILE));
+        let sealer = keys.open().map_err(|error| failed(&with_source(&error)))?;
         let parts = ControlParts {
             store,
+            sealer: Arc::new(sealer),
             artifacts: Arc::clone(&artifacts),
             logs: logs.clone(),
             gateway: Arc::downgrade(gateway),

@@ -93,7 +93,8 @@ fn functions_are_listed_described_and_deleted() {
     assert_eq!(yaml["items"][0], json);
     assert_eq!(stub.run(&["get", "functions", "-A", "-o", "name"]).out.lines().count(), 2);
     let watched = stub.run(&["get", "functions", "-w", "-o", "name"]);
-    assert_eq!((watched.code, watched.out.as_str()), (0, "function/hello\n"), "{watched:?}");
+    assert_eq!((watched.code, watched.out.as_str()), (1, "function/hello\n"), "{watched:?}");
+    assert!(watched.err.contains("nothing changes here"), "a watch goes on: {watched:?}");
 
     let described = stub.run(&["describe", "function", "hello"]).out;
     for part in ["Name:         hello", "Ready = True (Stub", "Instances: none", "line 9"] {

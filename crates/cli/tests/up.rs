@@ -24,7 +24,7 @@ fn it_says_that_it_is_ready_and_leaves_nothing_behind() {
     let up = Up::start(&dir.path().join("data"), &["--fake-nodes", "2"]);
     assert_eq!(up.line, format!("gapless ready: gateway {} api {}\n", up.gateway, up.api));
     let nodes = up.run(&["get", "nodes", "-o", "name"]);
-    assert_eq!(nodes.out, "node/local\nnode/fake-00001\nnode/fake-00002\n", "{nodes:?}");
+    assert_eq!(nodes.out, "node/fake-00001\nnode/fake-00002\nnode/local\n", "{nodes:?}");
     up.stop();
     let left: Vec<_> = walk(&dir.path().join("data"));
     assert!(left.iter().all(|path| !path.contains("/run/")), "{left:?}");

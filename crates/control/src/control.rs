@@ -1,6 +1,6 @@
 //! [`Control`]: what it holds, how it begins, and how its parts find each other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,33 +8,39 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use gapless_api::FunctionLogs;
+use gapless_declared::{ObjectKey, Objects, Resource};
+use gapless_objects::Descriptor;
 use gapless_placement::{Load, NodeError, NodeSpec, ShapeId};
 use gapless_proto::{GatewayLink, NodeLink};
 use gapless_rt::{Clock, Shutdown};
 use gapless_scaling::Event;
-use gapless_store::{Record, Store, StoreError};
+use gapless_secret::Sealer;
+use gapless_store::{Store, StoreError};
 use gapless_store_embedded::ArtifactStore;
 use gapless_telemetry::Metrics;
-use gapless_types::{FunctionKey, FunctionSpec, InstanceId, NodeId, Revision, RevisionName};
+use gapless_types::{API_VERSION, FunctionKey, InstanceId, NodeId, Revision, RevisionName};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::artifacts::Uploads;
-use crate::declare::Stripes;
-use crate::functions::{Declared, Functions, Readiness, host};
+use crate::balance::Balance;
+use crate::events::{Happened, Involved};
+use crate::followed::FollowedTo;
+use crate::functions::{Declared, Functions, Readiness};
+use crate::kinds::{self, Feeds};
 use crate::nodes::Nodes;
 use crate::profiles::Profiles;
-use crate::record::{FUNCTIONS_PREFIX, Stored};
+use crate::reconcile::Reconcilers;
+use crate::restore;
 use crate::revision::RevisionState;
-use crate::routes::{Routes, Step, route};
+use crate::routes::Routes;
 use crate::shape::shape_of;
-use crate::watch::Watch;
 
-/// Fewer stored functions than this are not worth a thread.
-const RECORDS_PER_THREAD: usize = 500;
 /// Revisions that are prepared at a time: compiling is bound by the processor.
 const PREPARES_AT_ONCE: usize = 4;
+/// Changed functions that a watcher may be behind.
+const TOUCHED_BEHIND_MAX: usize = 4_096;
 
 /// What people are told about the platform.
 #[derive(Clone, Debug)]
@@ -50,6 +56,8 @@ pub struct ControlConfig {
     /// Latest placement decisions that can be explained as they were made. Each keeps
     /// what changed of the cluster since.
     pub decisions_kept: usize,
+    /// Whether the default profile's weights are balanced by what comes of placements.
+    pub balances: bool,
 }
 
 /// What control works with.
@@ -57,6 +65,8 @@ pub struct ControlConfig {
 pub struct ControlParts {
     /// Declared state.
     pub store: Arc<dyn Store>,
+    /// What seals secrets in the store.
+    pub sealer: Arc<Sealer>,
     /// Uploaded code.
     pub artifacts: Arc<ArtifactStore>,
     /// What functions wrote.
@@ -76,7 +86,13 @@ pub struct Control {
     me: Weak<Control>,
     config: ControlConfig,
     parts: ControlParts,
+    objects: Objects,
+    feeds: Feeds,
     functions: Mutex<Functions>,
+    /// How far `functions` has followed the store.
+    pub(crate) functions_followed: Arc<FollowedTo>,
+    /// Functions whose instances changed, for who watches.
+    pub(crate) touched: broadcast::Sender<ObjectKey>,
     /// Locked while `functions` is, never the other way round.
     routes: Mutex<Routes>,
     /// Revisions that were called or have a minimum. Added to only while
@@ -85,11 +101,12 @@ pub struct Control {
     nodes: Nodes,
     profiles: Profiles,
     next_instance: AtomicU64,
-    pub(crate) stripes: Stripes,
+    pub(crate) reconcilers: Reconcilers,
     pub(crate) uploads: Uploads,
-    pub(crate) watch: Watch,
     pub(crate) preparing: Semaphore,
-    has_begun: AtomicBool,
+    /// What was stored by a former run was read.
+    has_restored: AtomicBool,
+    has_begun: watch::Sender<bool>,
 }
 
 impl Control {
@@ -97,40 +114,41 @@ impl Control {
     /// prepared or started: a function's first call does that. Blocks while the
     /// disk works.
     pub fn new(config: ControlConfig, parts: ControlParts) -> Result<Arc<Self>, StoreError> {
-        let functions = restore(&*parts.store, &parts.artifacts)?;
-        let used: HashSet<String> = functions.artifacts().cloned().collect();
-        match parts.artifacts.retain(&used) {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed artifacts that nothing uses"),
-            Err(error) => tracing::warn!(%error, "cannot remove artifacts that nothing uses"),
-        }
-        parts.metrics.control.functions.set(i64::try_from(functions.len()).unwrap_or(i64::MAX));
-        let profiles = Profiles::restore(&*parts.store)?;
-        let nodes = Nodes::new(config.decisions_kept);
-        let control = Arc::new_cyclic(|me| Control {
+        let (now, clock) = (Timestamp::now(), parts.clock);
+        restore::make_first_objects(&*parts.store, now)?;
+        let feeds = Feeds::new(now);
+        let balance = Balance::restore(&*parts.store, config.balances)?;
+        let profiles = Profiles::new(clock, balance.profile());
+        let nodes = Nodes::new(config.decisions_kept, balance);
+        let control = Arc::new_cyclic(|me: &Weak<Control>| Control {
             me: Weak::clone(me),
-            config,
-            parts,
-            functions: Mutex::new(functions),
+            objects: Objects::new(
+                Arc::clone(&parts.store),
+                kinds::all(me, &feeds),
+                kinds::namespaces(me),
+            ),
+            feeds,
+            functions: Mutex::default(),
+            functions_followed: Arc::new(FollowedTo::new(clock)),
+            touched: broadcast::channel(TOUCHED_BEHIND_MAX).0,
             routes: Mutex::default(),
             revisions: RwLock::default(),
             nodes,
             profiles,
             next_instance: AtomicU64::new(1),
-            stripes: Stripes::default(),
+            reconcilers: Reconcilers::default(),
             uploads: Uploads::default(),
-            watch: Watch::new(),
             preparing: Semaphore::new(PREPARES_AT_ONCE),
-            has_begun: AtomicBool::new(false),
+            has_restored: AtomicBool::new(false),
+            has_begun: watch::channel(false).0,
+            config,
+            parts,
         });
-        {
-            let functions = control.functions.lock();
-            let mut routes = control.routes.lock();
-            for (_, declared) in functions.iter() {
-                routes.push(Step::Set(route(declared)));
-            }
-        }
+        let restored = control.restore()?;
+        control.has_restored.store(true, Ordering::Release);
         control.attend_routes();
+        control.begin_following(restored);
+        control.begin_reconcilers();
         Ok(control)
     }
 
@@ -147,35 +165,104 @@ impl Control {
     /// Call it once the gateway serves and the nodes are added: `/readyz` says ok
     /// from now on, and functions with a minimum get their instances.
     pub fn begin(&self) {
+        self.attend_balance();
+        self.has_begun.send_replace(true);
         {
-            let functions = self.functions.lock();
-            let mut routes = self.routes.lock();
-            for (_, declared) in functions.iter() {
-                let serving = declared.serving.iter();
-                for revision in serving.filter(|revision| revision.spec.scale.min > 0) {
-                    routes.push(Step::Runnable(self.make_revision(&functions, revision)));
-                }
-            }
+            let functions = &mut *self.functions.lock();
+            let has_minimum = |declared: &Declared| declared.spec.scale.min > 0;
+            let with_minimum = functions.iter().filter(|(_, declared)| has_minimum(declared));
+            let keys: Vec<FunctionKey> = with_minimum.map(|(key, _)| key.clone()).collect();
+            keys.iter().for_each(|key| self.route_function(functions, key));
         }
-        self.has_begun.store(true, Ordering::Release);
         self.attend_routes();
     }
 
     /// Whether requests can be served.
     pub fn is_ready(&self) -> bool {
-        self.has_begun.load(Ordering::Acquire) && !self.parts.shutdown.has_begun()
+        self.has_begun() && !self.parts.shutdown.has_begun()
     }
 
     pub(crate) fn config(&self) -> &ControlConfig {
         &self.config
     }
 
-    pub(crate) fn store(&self) -> &dyn Store {
-        &*self.parts.store
+    /// Whether what was stored by a former run was read.
+    pub(crate) fn has_restored(&self) -> bool {
+        self.has_restored.load(Ordering::Acquire)
+    }
+
+    /// Whether the nodes are there.
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.has_begun.borrow()
+    }
+
+    /// Resolves once the nodes are there.
+    pub(crate) async fn begun(&self) {
+        let mut seen = self.has_begun.subscribe();
+        // It lives as long as this.
+        let _ = seen.wait_for(|has_begun| *has_begun).await;
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    pub(crate) fn kind_feeds(&self) -> &Feeds {
+        &self.feeds
+    }
+
+    /// A kind at work.
+    pub(crate) fn resource(&self, kind: &Descriptor) -> Option<Arc<dyn Resource>> {
+        self.objects.kinds().get(kind.group, kind.version, kind.plural).cloned()
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.store
+    }
+
+    /// Something of a function changed that people see: it is stored, and told.
+    pub(crate) fn touch(&self, key: &FunctionKey) {
+        self.reconcilers.status.mark(key);
+        self.tell_touched(key);
+    }
+
+    /// A function's instances changed. Costs nothing while nobody watches.
+    pub(crate) fn tell_touched(&self, key: &FunctionKey) {
+        if self.touched.receiver_count() > 0 {
+            let _ = self.touched.send(ObjectKey::new(key.namespace(), key.name()));
+        }
+    }
+
+    /// Something happened to a function that people should know.
+    pub(crate) fn happened(
+        &self,
+        key: &FunctionKey,
+        is_warning: bool,
+        reason: &'static str,
+        message: String,
+    ) {
+        let uid = {
+            let functions = self.functions.lock();
+            functions.get(key).map(|declared| declared.metadata.uid.clone()).unwrap_or_default()
+        };
+        let involved = Involved {
+            api_version: API_VERSION,
+            kind: "Function",
+            namespace: key.namespace().to_owned(),
+            name: key.name().to_owned(),
+            uid,
+        };
+        let happened = Happened { involved, is_warning, reason, message };
+        self.feeds.events.record(happened, Timestamp::now());
     }
 
     pub(crate) fn artifacts(&self) -> &Arc<ArtifactStore> {
         &self.parts.artifacts
+    }
+
+    /// What seals secrets in the store.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.parts.sealer
     }
 
     pub(crate) fn logs(&self) -> &Arc<dyn FunctionLogs> {
@@ -236,8 +323,9 @@ impl Control {
         }
         let (state, is_runnable) = {
             let functions = self.functions.lock();
-            let (declared, revision) = functions.revision(name)?;
-            (self.make_revision(&functions, revision), declared.is_runnable(revision))
+            let (_, known) = functions.revision(name)?;
+            let state = self.make_revision(&known.revision);
+            (state, known.readiness == Readiness::Ready)
         };
         if is_runnable {
             self.on(&state, Event::Runnable);
@@ -245,12 +333,8 @@ impl Control {
         Some(state)
     }
 
-    /// The state of a declared revision. Takes the functions to show that they are locked.
-    pub(crate) fn make_revision(
-        &self,
-        _locked: &Functions,
-        revision: &Arc<Revision>,
-    ) -> Arc<RevisionState> {
+    /// The state of a declared revision. Call it while the functions are locked.
+    pub(crate) fn make_revision(&self, revision: &Arc<Revision>) -> Arc<RevisionState> {
         let mut revisions = self.revisions.write();
         let state = revisions.entry(revision.name.clone()).or_insert_with(|| {
             let shape = self.add_shape(revision);
@@ -289,6 +373,12 @@ impl Control {
     }
 }
 
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.save_balance(true);
+    }
+}
+
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "control of {} functions", self.functions.lock().len())
@@ -299,92 +389,4 @@ impl fmt::Debug for ControlParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ControlParts").field("store", &self.store).finish_non_exhaustive()
     }
-}
-
-fn restore(store: &dyn Store, artifacts: &ArtifactStore) -> Result<Functions, StoreError> {
-    let mut functions = Functions::default();
-    let records = store.list(FUNCTIONS_PREFIX)?;
-    for read in read_all(&records, artifacts) {
-        let (key, declared) = read?;
-        for revision in declared.revisions() {
-            functions.hold_artifact(revision.spec.artifact.as_deref());
-            if let Some(host) = host(revision)
-                && let Err(owner) = functions.claim_host(host, &key)
-            {
-                tracing::error!(function = %key, host, %owner, "two functions have one host");
-            }
-        }
-        functions.insert(key.clone(), declared);
-        functions.settle_hosts(&key);
-    }
-    Ok(functions)
-}
-
-/// Reads and checks records, in their order, on every core: it is what `up` waits for
-/// when thousands of functions are declared.
-fn read_all(
-    records: &[Record],
-    artifacts: &ArtifactStore,
-) -> Vec<Result<(FunctionKey, Declared), StoreError>> {
-    let now = Timestamp::now();
-    let read = |record: &Record| {
-        let stored = Stored::read(record)?;
-        let key = stored.function.metadata.key().map_err(|why| StoreError::Failed {
-            what: format!("cannot read the stored {}", record.key),
-            why: why.to_string(),
-        })?;
-        let declared = declared(&key, stored, record.revision, artifacts, now);
-        Ok((key, declared))
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = records.len().div_ceil(cores).max(RECORDS_PER_THREAD);
-    std::thread::scope(|scope| {
-        let mut shares = records.chunks(share);
-        let own = shares.next().unwrap_or_default();
-        let others: Vec<_> = shares
-            .map(|share| scope.spawn(|| share.iter().map(read).collect::<Vec<_>>()))
-            .collect();
-        let mut all: Vec<_> = own.iter().map(read).collect();
-        for other in others {
-            // A thread that panicked has said why; going on would lose functions.
-            all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    })
-}
-
-/// A function as it stood. What was not refused is taken to be runnable: the
-/// first start prepares it, and says so if it cannot.
-fn declared(
-    key: &FunctionKey,
-    stored: Stored,
-    store_revision: u64,
-    artifacts: &ArtifactStore,
-    now: Timestamp,
-) -> Declared {
-    let is_usable = |spec: &FunctionSpec| {
-        let digest = spec.artifact.as_ref();
-        digest.is_none_or(|digest| artifacts.contains(digest))
-    };
-    // Checks may have become stricter since it was written.
-    let errors = stored.function.check();
-    let mut refused = errors.first().map(ToString::to_string).or(stored.failed);
-    if refused.is_none() && !is_usable(&stored.function.spec) {
-        refused = Some("its code is missing in the data folder: deploy it again".to_owned());
-    }
-    let revision = |generation, spec| {
-        let name = RevisionName::new(key, generation);
-        Arc::new(Revision { name, function: key.clone(), spec })
-    };
-    let metadata = stored.function.metadata;
-    let latest = revision(metadata.generation, stored.function.spec);
-    let (serving, readiness) = match refused {
-        None => (Some(Arc::clone(&latest)), Readiness::Ready),
-        Some(why) => {
-            let previous = stored.previous.filter(|previous| is_usable(&previous.spec));
-            let serving = previous.map(|previous| revision(previous.generation, previous.spec));
-            (serving, Readiness::Failed(why.into()))
-        }
-    };
-    Declared { metadata, store_revision, latest, serving, readiness, since: now }
 }

@@ -1,21 +1,23 @@
-//! What is declared, in memory: functions, the hosts they claim and the
-//! artifacts they use.
+//! What is declared, in memory: functions, their revisions that are routed to, and how
+//! many hold each artifact.
 //!
-//! A function has a *latest* revision, the one declared last, and a *serving*
-//! one, the last that could be prepared. They differ while the latest is being
-//! prepared, and for good if it cannot be.
+//! A cache of the store: it follows the store's events (`course.rs`), so what is here is
+//! what was written, by whomever. Only the course of a rollout is decided here; it is
+//! stored with its function so that it goes on after a restart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use gapless_types::{FunctionKey, Metadata, Revision, RevisionName};
+use gapless_rollout::Rollout;
+use gapless_rt::Timer;
+use gapless_types::{FunctionKey, FunctionSpec, Metadata, Percent, Revision, RevisionName};
 use jiff::Timestamp;
 
-/// Deleted functions whose last generation is remembered, so that a new function
+/// Deleted functions whose last revision's number is remembered, so that a new function
 /// of the same name makes revisions of new names while the old ones still end.
 const DELETED_REMEMBERED_MAX: usize = 10_000;
 
-/// How far the latest revision is.
+/// How far a revision is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
     /// It is being made runnable.
@@ -26,47 +28,43 @@ pub(crate) enum Readiness {
     Failed(Arc<str>),
 }
 
-/// A declared function.
+/// A revision that is routed to, or is on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Declared {
-    /// As stored; the resource version is in `store_revision`.
-    pub(crate) metadata: Metadata,
-    pub(crate) store_revision: u64,
-    pub(crate) latest: Arc<Revision>,
-    pub(crate) serving: Option<Arc<Revision>>,
+pub(crate) struct Known {
+    pub(crate) revision: Arc<Revision>,
     pub(crate) readiness: Readiness,
-    /// When the readiness last changed.
-    pub(crate) since: Timestamp,
 }
 
-impl Declared {
-    /// The revisions it has, latest first.
-    pub(crate) fn revisions(&self) -> impl Iterator<Item = &Arc<Revision>> {
-        let serving = self.serving.iter().filter(|serving| !Arc::ptr_eq(serving, &self.latest));
-        std::iter::once(&self.latest).chain(serving)
-    }
+/// A route in short: targets with share and readiness, and tags.
+pub(crate) type Told = (Vec<(RevisionName, Percent, Readiness)>, Vec<(String, RevisionName)>);
 
-    /// The revision that takes new requests.
-    pub(crate) fn routed(&self) -> &Arc<Revision> {
-        self.serving.as_ref().unwrap_or(&self.latest)
-    }
-
-    /// Whether this revision may run.
-    pub(crate) fn is_runnable(&self, revision: &Arc<Revision>) -> bool {
-        self.serving.as_ref().is_some_and(|serving| Arc::ptr_eq(serving, revision))
-    }
+/// A declared function.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) metadata: Metadata,
+    /// The transaction that wrote it.
+    pub(crate) store_revision: u64,
+    pub(crate) spec: Arc<FunctionSpec>,
+    /// The newest revision's name.
+    pub(crate) latest: RevisionName,
+    /// Revisions that are routed to or on their way, oldest first.
+    pub(crate) known: BTreeMap<RevisionName, Known>,
+    pub(crate) rollout: Rollout,
+    /// The route that the gateway was told, in short: the same is not told twice.
+    pub(crate) told: Option<Told>,
+    /// When its rollout's phase last changed.
+    pub(crate) since: Timestamp,
+    /// Wakes the rollout; made when it first wants to be woken.
+    pub(crate) wake: Option<Timer>,
 }
 
 /// Every declared function.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     by_key: BTreeMap<FunctionKey, Declared>,
-    hosts: HashMap<String, FunctionKey>,
-    /// Hosts of declarations that are being written.
-    pending_hosts: HashMap<FunctionKey, String>,
-    /// How many revisions use an artifact.
+    /// How many hold an artifact: stored revisions, and declarations being written.
     artifacts: HashMap<String, u32>,
-    last_generations: HashMap<FunctionKey, u64>,
+    last_numbers: HashMap<FunctionKey, u64>,
     deleted: VecDeque<FunctionKey>,
 }
 
@@ -87,164 +85,79 @@ impl Functions {
         self.by_key.iter()
     }
 
-    /// Puts a function in place and returns the former one.
-    pub(crate) fn insert(&mut self, key: FunctionKey, declared: Declared) -> Option<Declared> {
-        self.by_key.insert(key, declared)
+    /// Puts a function in place.
+    pub(crate) fn insert(&mut self, key: FunctionKey, declared: Declared) {
+        self.by_key.insert(key, declared);
     }
 
-    /// Takes a function out, and remembers its generation.
+    /// Takes a function out, and remembers its last revision's number.
     pub(crate) fn remove(&mut self, key: &FunctionKey) -> Option<Declared> {
         let declared = self.by_key.remove(key)?;
-        self.settle_hosts(key);
-        if self.last_generations.insert(key.clone(), declared.metadata.generation).is_none() {
+        let last = number_of(&declared.latest).unwrap_or(0);
+        if self.last_numbers.insert(key.clone(), last).is_none() {
             self.deleted.push_back(key.clone());
         }
         if self.deleted.len() > DELETED_REMEMBERED_MAX
             && let Some(oldest) = self.deleted.pop_front()
         {
-            self.last_generations.remove(&oldest);
+            self.last_numbers.remove(&oldest);
         }
         Some(declared)
     }
 
-    /// The generation of a function that is new under this name.
-    pub(crate) fn first_generation(&self, key: &FunctionKey) -> u64 {
-        self.last_generations.get(key).map_or(1, |last| last + 1)
+    /// The number of the first revision of a function that is new under this name.
+    pub(crate) fn first_revision(&self, key: &FunctionKey) -> u64 {
+        self.last_numbers.get(key).map_or(1, |last| last + 1)
     }
 
-    /// The revision called so, if it is one of a declared function's.
-    pub(crate) fn revision(&self, name: &RevisionName) -> Option<(&Declared, &Arc<Revision>)> {
+    /// The revision called so, if its function routes to it.
+    pub(crate) fn revision(&self, name: &RevisionName) -> Option<(&Declared, &Known)> {
         let declared = self.get(&function_of(name)?)?;
-        let revision = declared.revisions().find(|revision| revision.name == *name)?;
-        Some((declared, revision))
+        Some((declared, declared.known.get(name)?))
     }
 
-    /// Claims a host for a declaration that is being written; [`Functions::settle_hosts`]
-    /// ends that. `Err` names the function that has it.
-    pub(crate) fn claim_host(&mut self, host: &str, key: &FunctionKey) -> Result<(), FunctionKey> {
-        match self.hosts.get(host) {
-            Some(owner) if owner != key => return Err(owner.clone()),
-            Some(_) => {}
-            None => {
-                self.hosts.insert(host.to_owned(), key.clone());
-            }
-        }
-        self.pending_hosts.insert(key.clone(), host.to_owned());
-        Ok(())
-    }
-
-    /// The declaration is in place, or was given up.
-    pub(crate) fn settle_hosts(&mut self, key: &FunctionKey) {
-        self.pending_hosts.remove(key);
-        self.free_hosts(key);
-    }
-
-    /// Gives up hosts that none of the function's revisions claims any more.
-    pub(crate) fn free_hosts(&mut self, key: &FunctionKey) {
-        if self.hosts.is_empty() {
-            return;
-        }
-        let mut claimed: Vec<&str> = Vec::new();
-        if let Some(declared) = self.by_key.get(key) {
-            claimed.extend(declared.revisions().filter_map(|revision| host(revision)));
-        }
-        claimed.extend(self.pending_hosts.get(key).map(String::as_str));
-        self.hosts.retain(|host, owner| owner != key || claimed.contains(&host.as_str()));
-    }
-
-    /// An artifact is used once more.
     pub(crate) fn hold_artifact(&mut self, digest: Option<&str>) {
         if let Some(digest) = digest {
             *self.artifacts.entry(digest.to_owned()).or_default() += 1;
         }
     }
 
-    /// An artifact is used once less. Returns it when nobody uses it any more.
+    /// Returns the artifact if nobody holds it any more.
     pub(crate) fn release_artifact(&mut self, digest: Option<&str>) -> Option<String> {
         let digest = digest?;
-        let uses = self.artifacts.get_mut(digest)?;
-        *uses -= 1;
-        if *uses > 0 {
-            return None;
-        }
-        self.artifacts.remove(digest);
-        Some(digest.to_owned())
+        let held = self.artifacts.get_mut(digest)?;
+        *held -= 1;
+        (*held == 0).then(|| self.artifacts.remove_entry(digest).map(|(digest, _)| digest))?
     }
 
     pub(crate) fn is_artifact_used(&self, digest: &str) -> bool {
         self.artifacts.contains_key(digest)
     }
 
+    /// Every artifact that somebody holds.
     pub(crate) fn artifacts(&self) -> impl Iterator<Item = &String> {
         self.artifacts.keys()
     }
 }
 
-/// The host of its own that a revision claims.
-pub(crate) fn host(revision: &Revision) -> Option<&str> {
-    revision.spec.access.route.as_ref().map(|route| route.host.as_str())
+/// The number in a revision's name.
+pub(crate) fn number_of(name: &RevisionName) -> Option<u64> {
+    name.short().rsplit_once('-')?.1.parse().ok()
 }
 
-/// The function a revision belongs to, by its name `NAMESPACE/NAME-NNNNN`.
+/// The function a revision belongs to, by its name.
 fn function_of(name: &RevisionName) -> Option<FunctionKey> {
-    let (namespace, short) = name.as_str().split_once('/')?;
-    let (name, _) = short.rsplit_once('-')?;
+    let (function, _) = name.as_str().rsplit_once('-')?;
+    let (namespace, name) = function.split_once('/')?;
     FunctionKey::new(namespace, name).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use gapless_types::FunctionSpec;
-    use serde_json::json;
-
     use super::*;
 
-    fn key(name: &str) -> FunctionKey {
-        FunctionKey::new("default", name).unwrap()
-    }
-
-    fn declared(name: &str, generation: u64, host: &str) -> Declared {
-        let function = key(name);
-        let spec = json!({"wasm": "a.wasm", "access": {"route": {"host": host}}});
-        let spec: FunctionSpec = serde_json::from_value(spec).unwrap();
-        let name = RevisionName::new(&function, generation);
-        Declared {
-            metadata: Metadata { generation, ..Metadata::default() },
-            store_revision: 1,
-            latest: Arc::new(Revision { name, function, spec }),
-            serving: None,
-            readiness: Readiness::Preparing,
-            since: Timestamp::UNIX_EPOCH,
-        }
-    }
-
     #[test]
-    fn a_revision_is_found_by_its_name() {
-        let mut functions = Functions::default();
-        functions.insert(key("a-b"), declared("a-b", 7, "a.example"));
-        let name = RevisionName::new(&key("a-b"), 7);
-        assert_eq!(functions.revision(&name).unwrap().1.name, name);
-        assert!(functions.revision(&RevisionName::new(&key("a-b"), 6)).is_none());
-        assert!(functions.revision(&RevisionName::new(&key("a"), 7)).is_none());
-    }
-
-    #[test]
-    fn hosts_belong_to_one_function_until_it_gives_them_up() {
-        let mut functions = Functions::default();
-        functions.claim_host("x.example", &key("a")).unwrap();
-        functions.claim_host("x.example", &key("a")).unwrap();
-        assert_eq!(functions.claim_host("x.example", &key("b")), Err(key("a")));
-        functions.insert(key("a"), declared("a", 2, "y.example"));
-        functions.claim_host("y.example", &key("a")).unwrap();
-        functions.settle_hosts(&key("a"));
-        functions.claim_host("x.example", &key("b")).unwrap();
-        assert_eq!(functions.claim_host("y.example", &key("b")), Err(key("a")));
-        functions.remove(&key("a"));
-        functions.claim_host("y.example", &key("b")).unwrap();
-    }
-
-    #[test]
-    fn artifacts_are_counted_and_generations_go_on() {
+    fn artifacts_are_counted() {
         let mut functions = Functions::default();
         for _ in 0..2 {
             functions.hold_artifact(Some("sha256:a"));
@@ -253,9 +166,26 @@ mod tests {
         assert!(functions.is_artifact_used("sha256:a"));
         assert_eq!(functions.release_artifact(Some("sha256:a")).as_deref(), Some("sha256:a"));
         assert_eq!(functions.release_artifact(None), None);
-        functions.insert(key("a"), declared("a", 3, "a.example"));
-        functions.remove(&key("a"));
-        assert_eq!(functions.first_generation(&key("a")), 4);
-        assert_eq!(functions.first_generation(&key("b")), 1);
+    }
+
+    #[test]
+    fn revisions_of_a_function_made_again_have_new_names() {
+        let mut functions = Functions::default();
+        let key = FunctionKey::new("default", "a").unwrap();
+        assert_eq!(functions.first_revision(&key), 1);
+        let declared = Declared {
+            metadata: Metadata::default(),
+            store_revision: 1,
+            spec: Arc::new(FunctionSpec::with_defaults()),
+            latest: RevisionName::new(&key, 3),
+            known: BTreeMap::new(),
+            rollout: Rollout::new(),
+            told: None,
+            since: Timestamp::UNIX_EPOCH,
+            wake: None,
+        };
+        functions.insert(key.clone(), declared);
+        functions.remove(&key);
+        assert_eq!(functions.first_revision(&key), 4);
     }
 }

@@ -1,4 +1,10 @@
-//! The API server: the table of paths in `gapless_api`, on one listener.
+//! The API server, on one listener. Kinds are served by one handler for all
+//! (`verbs`); what is no kind has a path of its own here.
+//!
+//! ```text
+//! verbs: target + query -> reads (get, list, watch) | writes (create ... delete, scale)
+//! documents: discovery, OpenAPI     artifacts, logs, placement, lists: what is no kind
+//! ```
 //!
 //! Every error is a [`Status`], also for a path that does not exist. A request
 //! that names a foreign host is refused while the API listens on loopback: a page
@@ -6,11 +12,19 @@
 //! API in the name of whoever opened it (DNS rebinding).
 
 mod artifacts;
+mod balance;
+mod body;
+mod documents;
 mod error;
-mod functions;
 mod lists;
 mod logs;
 mod placement;
+mod query;
+mod reads;
+mod rollout;
+mod target;
+mod verbs;
+mod writes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +32,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::{get, head, put};
-use gapless_api::{ROOT, Status};
+use axum::routing::{get, head, post, put};
+use gapless_api::{ROOT, Status, balance_freeze_path, balance_path, conflicts_path};
 use gapless_net::server::{Handler, Limits, serve};
 use gapless_proto::{Request, Response};
 use http::{HeaderMap, Uri, header};
@@ -44,6 +58,7 @@ pub(crate) struct Api {
     pub(crate) control: Arc<Control>,
     pub(crate) declarations: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) documents: documents::Documents,
 }
 
 impl Control {
@@ -54,6 +69,7 @@ impl Control {
             control: Arc::clone(self),
             declarations: Arc::new(Semaphore::new(DECLARATIONS_AT_ONCE)),
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
+            documents: documents::Documents::default(),
         };
         let server = ApiServer {
             control: Arc::clone(self),
@@ -70,38 +86,31 @@ fn router(api: Api) -> Router {
     let function = format!("{namespace}/functions/{{name}}");
     Router::new()
         .route("/livez", get(async || "ok"))
+        .route("/healthz", get(ready))
         .route("/readyz", get(ready))
-        .route("/version", get(lists::version))
+        .route("/version", get(documents::version))
         .route("/metrics", get(lists::metrics))
+        .route("/api", get(documents::groups))
+        .route("/apis", get(documents::groups))
+        .route("/api/{version}", get(documents::core))
+        .route("/apis/{group}", get(documents::group))
+        .route("/apis/{group}/{version}", get(documents::resources))
+        .route("/openapi/v2", get(documents::openapi_v2))
+        .route("/openapi/v3", get(documents::openapi_v3))
+        .route("/openapi/v3/{*path}", get(documents::openapi_v3_of))
         .route(&format!("{ROOT}/info"), get(lists::info))
-        .route(&format!("{ROOT}/nodes"), get(lists::nodes))
-        .route(
-            &format!("{ROOT}/nodes/{{name}}/cordon"),
-            put(placement::cordon).delete(placement::uncordon),
-        )
-        .route(&format!("{ROOT}/placementprofiles"), get(placement::profiles))
-        .route(
-            &format!("{ROOT}/placementprofiles/{{name}}"),
-            get(placement::read_profile)
-                .put(placement::declare_profile)
-                .delete(placement::delete_profile),
-        )
-        .route(&format!("{ROOT}/instances"), get(lists::instances))
-        .route(&format!("{namespace}/instances"), get(lists::instances_of))
-        .route(&format!("{ROOT}/functions"), get(functions::list))
-        .route(&format!("{namespace}/functions"), get(functions::list_of).post(functions::create))
-        .route(&function, get(functions::read).put(functions::replace).delete(functions::delete))
+        .route(&balance_path(), get(balance::read))
+        .route(&balance_freeze_path(), put(balance::freeze).delete(balance::thaw))
+        .route(&conflicts_path(), get(balance::conflicts))
         .route(&format!("{function}/log"), get(logs::read))
         .route(&format!("{function}/explain"), get(placement::explain_function))
+        .route(&format!("{function}/rollout"), post(rollout::steer))
         .route(&format!("{namespace}/instances/{{name}}/explain"), get(placement::explain_instance))
         .route(
             &format!("{ROOT}/artifacts/{{digest}}"),
             head(artifacts::exists).put(artifacts::store),
         )
-        .fallback(async |uri: Uri| {
-            let message = format!("there is no path {}; see {ROOT}/functions", uri.path());
-            ApiError::from(Status::failure(404, "NotFound", message))
-        })
+        .fallback(verbs::serve)
         .method_not_allowed_fallback(async |method: http::Method, uri: Uri| {
             let message = format!("{} does not take {method}", uri.path());
             ApiError::from(Status::failure(405, "MethodNotAllowed", message))
@@ -155,6 +164,7 @@ fn method_label(method: &http::Method) -> &'static str {
         "HEAD" => "HEAD",
         "PUT" => "PUT",
         "POST" => "POST",
+        "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         _ => "other",
     }

@@ -2,23 +2,27 @@
 //! and where, and serves the API.
 //!
 //! ```text
-//!   people --HTTP--> http --> declare --> store (durable)
-//!                                |
-//!                                v routes, in order
+//!   people --HTTP--> http --> declared::Objects --> store (durable)
+//!                                                     | events, in order
+//!                                  routes <-- course <-+
 //!   gateway --demand, idle--> links --> revision (scaling::Fleet)
 //!        ^                                 | start: placement::Cluster
 //!        '------ facts, leases ------------+--> node
 //! ```
 //!
-//! - `functions`: what is declared, in memory; `record`: as it is stored;
-//! - `declare`: creating, replacing and deleting, durable before it is answered;
-//! - `profiles`: placement profiles, and who uses which;
-//! - `prepare`: making a new revision runnable, and switching to it;
+//! - `kinds`: what is declared and what is observed, a file per kind;
+//! - `restore`: what was declared in former runs, and following what is declared now;
+//! - `functions`, `course`: functions in memory, and which of their revisions serve;
+//! - `prepare`: making a revision runnable, and trying it;
+//! - `configs`: the values of secrets and configs, for instances that start;
 //! - `routes`: what the gateway is told of functions, in order;
+//! - `profiles`: placement profiles, and who uses which;
 //! - `revision`: one revision's fleet and instances, and what follows from events;
 //! - `links`: what gateway and nodes say to us;
+//! - `balance`: weights learned from what came of placements;
 //! - `nodes`: placement, and the way to each node; `shape`: what placement looks at;
-//! - `status`, `watch`: what people see;
+//! - `reconcile`: what makes the store agree with what is observed, a file each;
+//! - `status`, `conditions`, `events`: what people see;
 //! - `http`: the API server.
 //!
 //! What always holds: what follows from an event is collected under a lock and
@@ -27,20 +31,26 @@
 //! a fleet nor a task.
 
 mod artifacts;
+mod balance;
+mod conditions;
+mod configs;
 mod control;
-mod declare;
+mod course;
+mod events;
+mod followed;
 mod functions;
 mod http;
+mod kinds;
 mod links;
 mod nodes;
 mod prepare;
 mod profiles;
-mod record;
+mod reconcile;
+mod restore;
 mod revision;
 mod routes;
 mod shape;
 mod status;
-mod watch;
 
 pub use control::{Control, ControlConfig, ControlParts};
 pub use gapless_placement::node::{Taint, TaintEffect};

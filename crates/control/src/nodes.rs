@@ -4,19 +4,23 @@
 //! decision can be kept with the view it was made on, so that it can be explained
 //! later: the view shares what did not change since, and so costs little.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gapless_placement::balance::{Class, Features};
+use gapless_placement::node::Taint;
 use gapless_placement::state::NodeSet;
 use gapless_placement::{
     Cluster, Config, Explanation, Held, Load, NodeError, NodeIndex, NodeSpec, Outcome, Profile,
     Request, Shape, ShapeId, ShapeSpec, State, Unplaced, explain,
 };
 use gapless_proto::NodeLink;
+use gapless_telemetry::Metrics;
 use gapless_types::{InstanceId, NodeId, Time};
 use parking_lot::{Mutex, RwLock};
 
+use crate::balance::{Balance, End, Seen};
 use crate::revision::RevisionState;
 
 /// Revisions that are told at a time when room was freed; the others try again
@@ -31,10 +35,41 @@ const FAILURES_DECAY_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Nodes {
     cluster: Mutex<Cluster>,
     links: RwLock<HashMap<NodeId, Arc<dyn NodeLink>>>,
+    /// What nodes say of themselves, and what is declared of them. Locked before `cluster`.
+    statements: Mutex<Statements>,
     /// Revisions that found no room, longest first. At most once each: see `RevisionState`.
     starved: Mutex<VecDeque<Arc<RevisionState>>>,
     decisions: Mutex<Decisions>,
     decayed: Mutex<Time>,
+    balance: Balance,
+}
+
+#[derive(Default)]
+struct Statements {
+    own: HashMap<NodeId, NodeSpec>,
+    declared: HashMap<NodeId, DeclaredNode>,
+}
+
+/// What is declared of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct DeclaredNode {
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) taints: Vec<Taint>,
+    pub(crate) is_cordoned: bool,
+}
+
+impl DeclaredNode {
+    /// What a node is: what it says of itself, and what is declared on top of that.
+    fn on(&self, own: &NodeSpec) -> NodeSpec {
+        let mut spec = own.clone();
+        spec.labels.extend(self.labels.clone());
+        for taint in &self.taints {
+            if !spec.taints.contains(taint) {
+                spec.taints.push(taint.clone());
+            }
+        }
+        spec
+    }
 }
 
 /// A node as people see it.
@@ -67,25 +102,56 @@ struct Decision {
 
 impl Nodes {
     /// No nodes yet. Keeps the last `decisions_kept` decisions to be explained.
-    pub(crate) fn new(decisions_kept: usize) -> Self {
+    pub(crate) fn new(decisions_kept: usize, balance: Balance) -> Self {
+        let mut cluster = Cluster::new(Config::default());
+        balance.begin(&mut cluster);
         let decisions = Decisions {
             kept_max: decisions_kept,
             order: VecDeque::new(),
             by_instance: HashMap::new(),
         };
         Nodes {
-            cluster: Mutex::new(Cluster::new(Config::default())),
+            cluster: Mutex::new(cluster),
             links: RwLock::default(),
+            statements: Mutex::default(),
             starved: Mutex::default(),
             decisions: Mutex::new(decisions),
             decayed: Mutex::new(Time::ZERO),
+            balance,
         }
     }
 
     pub(crate) fn add(&self, link: Arc<dyn NodeLink>, spec: NodeSpec) -> Result<(), NodeError> {
         let id = spec.id.clone();
-        self.cluster.lock().add_node(spec)?;
+        {
+            let mut statements = self.statements.lock();
+            let declared = statements.declared.get(&id).cloned().unwrap_or_default();
+            self.state(&declared, &spec)?;
+            statements.own.insert(id.clone(), spec);
+        }
         self.links.write().insert(id, link);
+        Ok(())
+    }
+
+    /// Declares something of a node, also of one that is not there yet.
+    pub(crate) fn declare(&self, id: &NodeId, declared: DeclaredNode) -> Result<(), NodeError> {
+        let mut statements = self.statements.lock();
+        if let Some(own) = statements.own.get(id) {
+            self.state(&declared, own)?;
+        }
+        statements.declared.insert(id.clone(), declared);
+        Ok(())
+    }
+
+    /// What is declared of a node.
+    pub(crate) fn declared(&self, id: &NodeId) -> DeclaredNode {
+        self.statements.lock().declared.get(id).cloned().unwrap_or_default()
+    }
+
+    fn state(&self, declared: &DeclaredNode, own: &NodeSpec) -> Result<(), NodeError> {
+        let mut cluster = self.cluster.lock();
+        let node = cluster.add_node(declared.on(own))?;
+        cluster.set_cordoned(node, declared.is_cordoned);
         Ok(())
     }
 
@@ -132,6 +198,7 @@ impl Nodes {
 
     pub(crate) fn forget_shape(&self, shape: ShapeId) {
         self.cluster.lock().forget_shape(shape);
+        self.balance.forget(shape);
     }
 
     /// Reserves room for each of these instances of one shape, or says why not.
@@ -147,13 +214,17 @@ impl Nodes {
         self.decay_failures(&mut cluster, now);
         let view = (self.decisions.lock().kept_max > 0).then(|| cluster.view());
         let batch = cluster.place(&requests, now);
-        let kept = view.zip(cluster.shape(shape).cloned());
+        let seen = self.balance.see(&cluster, instances);
+        let kept =
+            view.zip(cluster.shape_as_played(shape, seen.first().map(Seen::played)).cloned());
         let ids = batch.outcomes.iter().map(|outcome| match outcome {
             Outcome::Placed { node, .. } => Ok(cluster.state().id(*node).clone()),
             Outcome::Unplaced(why) => Err(Arc::clone(why)),
         });
         let ids = ids.collect();
+        let features = cluster.shape(shape).map(|shape| Features::new(&shape.spec));
         drop(cluster);
+        self.balance.placed(shape, || features, instances.len() as u32, seen, now);
         if let Some((view, shape)) = kept {
             let placed = instances.iter().zip(&batch.outcomes);
             let placed = placed.filter_map(|(id, outcome)| Some((*id, outcome.node()?)));
@@ -171,8 +242,9 @@ impl Nodes {
     }
 
     /// An instance's start succeeded.
-    pub(crate) fn confirm(&self, instance: InstanceId) {
+    pub(crate) fn confirm(&self, instance: InstanceId, start: Duration, now: Time) {
         self.cluster.lock().confirm(instance);
+        self.balance.ready(instance, start, now);
     }
 
     /// A start failed for a reason that is the node's.
@@ -183,8 +255,33 @@ impl Nodes {
         }
     }
 
-    pub(crate) fn release(&self, instance: InstanceId) {
-        self.cluster.lock().release(instance);
+    /// An instance is no more.
+    pub(crate) fn release(&self, instance: InstanceId, end: End, now: Time) {
+        let mut cluster = self.cluster.lock();
+        let seen = self.balance.see(&cluster, &[instance]);
+        cluster.release(instance);
+        drop(cluster);
+        self.balance.gone(instance, seen.first(), end, now);
+    }
+
+    /// The balancer.
+    pub(crate) fn balance(&self) -> &Balance {
+        &self.balance
+    }
+
+    /// Gives the cluster what the balancer learned.
+    pub(crate) fn tick_balance(&self, metrics: &Metrics) {
+        self.balance.tick(|with| with(&mut self.cluster.lock()), metrics);
+    }
+
+    /// Gives the cluster what the balancer plays now.
+    pub(crate) fn replay_balance(&self, metrics: &Metrics) {
+        self.balance.replay(|with| with(&mut self.cluster.lock()), metrics);
+    }
+
+    /// What kind of workload a shape is.
+    pub(crate) fn class(&self, shape: ShapeId) -> Option<Class> {
+        self.cluster.lock().class(shape)
     }
 
     /// A node has an image or compiled code, or no longer.
@@ -214,33 +311,16 @@ impl Nodes {
         }
     }
 
-    /// Whether a node takes new instances. `false` when there is no such node.
-    pub(crate) fn set_cordoned(&self, node: &NodeId, is_cordoned: bool) -> bool {
-        let mut cluster = self.cluster.lock();
-        let Some(node) = cluster.node(node) else { return false };
-        cluster.set_cordoned(node, is_cordoned);
-        true
-    }
-
+    /// The nodes.
     pub(crate) fn views(&self) -> Vec<NodeView> {
         let cluster = self.cluster.lock();
-        let state = cluster.state();
-        let view = |node: NodeIndex| {
-            let spec = Arc::clone(cluster.node_spec(node)?);
-            let reserved = |all: u64, free: i64| u64::try_from(all as i64 - free).unwrap_or(0);
-            Some(NodeView {
-                is_healthy: state.healthy().contains(node),
-                is_cordoned: state.cordoned().contains(node),
-                cpu_reserved: reserved(u64::from(state.cpu(node)), state.cpu_free(node)),
-                memory_reserved: reserved(state.memory(node), state.memory_free(node)),
-                instances: state.instances_on(node),
-                starting: state.starting(node),
-                load: state.load(node),
-                held: cluster.held_count(node),
-                spec,
-            })
-        };
-        state.nodes().filter_map(view).collect()
+        cluster.state().nodes().filter_map(|node| view(&cluster, node)).collect()
+    }
+
+    /// One node.
+    pub(crate) fn view(&self, id: &NodeId) -> Option<NodeView> {
+        let cluster = self.cluster.lock();
+        view(&cluster, cluster.node(id)?)
     }
 
     /// Why an instance is where it is: as decided if the decision was kept, else as it
@@ -253,7 +333,11 @@ impl Nodes {
         let (view, shape, node) = {
             let cluster = self.cluster.lock();
             let placed = *cluster.instance(instance)?;
-            (cluster.view(), cluster.shape(placed.shape)?.clone(), placed.node)
+            (
+                cluster.view(),
+                cluster.shape_as_played(placed.shape, placed.played)?.clone(),
+                placed.node,
+            )
         };
         Some((explain(&view, &shape, Some(node)), false))
     }
@@ -273,7 +357,7 @@ impl Nodes {
         let (view, shape) = {
             let mut cluster = self.cluster.lock();
             let id = cluster.add_shape(spec, profile).ok()?;
-            let shape = cluster.shape(id).cloned();
+            let shape = cluster.shape_as_led(id);
             let view = cluster.view();
             cluster.forget_shape(id);
             (view, shape?)
@@ -293,6 +377,23 @@ impl Nodes {
         let count = starved.len().min(STARVED_TRIED_MAX);
         starved.drain(..count).collect()
     }
+}
+
+fn view(cluster: &Cluster, node: NodeIndex) -> Option<NodeView> {
+    let state = cluster.state();
+    let spec = Arc::clone(cluster.node_spec(node)?);
+    let reserved = |all: u64, free: i64| u64::try_from(all as i64 - free).unwrap_or(0);
+    Some(NodeView {
+        is_healthy: state.healthy().contains(node),
+        is_cordoned: state.cordoned().contains(node),
+        cpu_reserved: reserved(u64::from(state.cpu(node)), state.cpu_free(node)),
+        memory_reserved: reserved(state.memory(node), state.memory_free(node)),
+        instances: state.instances_on(node),
+        starting: state.starting(node),
+        load: state.load(node),
+        held: cluster.held_count(node),
+        spec,
+    })
 }
 
 impl Decisions {

@@ -1,24 +1,22 @@
-//! Making a new revision runnable, in the background of its declaration, and
-//! switching to it.
-//!
-//! Until the new revision is prepared the former one serves; if it cannot be
-//! prepared the former one goes on serving, and the function's condition says
-//! what is wrong with the new one.
+//! Making a revision runnable, and trying it, in the background of its declaration.
+//! What came of it is told to the function's course, which decides what follows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use gapless_placement::{Held, ShapeSpec};
 use gapless_proto::StartFailure;
-use gapless_store::{Expect, StoreError};
-use gapless_types::{Fault, FunctionKey, Revision};
-use jiff::Timestamp;
+use gapless_rollout::{Event, Failure};
+use gapless_types::{Fault, FunctionKey, Revision, RevisionName};
 
 use crate::Control;
-use crate::functions::{Declared, Readiness};
-use crate::record::{Stored, store_key};
-use crate::routes::{Step, route};
+use crate::functions::Readiness;
+use crate::routes::Step;
 use crate::shape::shape_of;
+
+/// How long one probe may take, its instance's start included.
+const PROBED_WITHIN: Duration = Duration::from_secs(300);
 
 impl Control {
     /// Prepares a revision and then switches to it.
@@ -27,12 +25,14 @@ impl Control {
         let shutdown = control.shutdown().clone();
         gapless_rt::spawn(async move {
             let prepared = async {
+                // What a former run had not prepared waits for this one's nodes.
+                control.begun().await;
                 // The semaphore is never closed.
                 let _turn = control.preparing.acquire().await;
                 control.prepare(&revision).await
             };
             tokio::select! {
-                result = prepared => control.prepared(&revision, result).await,
+                result = prepared => control.prepared(&revision, result),
                 () = shutdown.begun() => {}
             }
         });
@@ -58,100 +58,72 @@ impl Control {
         prepared.into_iter().collect()
     }
 
-    async fn prepared(
-        self: &Arc<Self>,
-        revision: &Arc<Revision>,
-        result: Result<(), StartFailure>,
-    ) {
-        let unused = match &result {
-            Ok(()) => self.switch_to(revision),
-            Err(failure) => self.refuse(revision, failure),
-        };
+    fn prepared(&self, revision: &Arc<Revision>, result: Result<(), StartFailure>) {
+        let (key, name) = (&revision.function, &revision.name);
+        {
+            let functions = &mut *self.functions().lock();
+            let declared = functions.get_mut(key);
+            let Some(known) = declared.and_then(|declared| declared.known.get_mut(name)) else {
+                return;
+            };
+            known.readiness = match &result {
+                Ok(()) => Readiness::Ready,
+                Err(failure) => Readiness::Failed(failure.message.as_str().into()),
+            };
+            if result.is_ok() && self.revision(name).is_some() {
+                let state = self.make_revision(revision);
+                self.routes().lock().push(Step::Runnable(state));
+            }
+            self.route_function(functions, key);
+        }
+        if let Err(failure) = &result {
+            let message = format!("{}: {}", name.short(), failure.message);
+            self.happened(key, true, "PrepareFailed", message);
+        }
+        let result =
+            result.map_err(|failure| Failure { fault: failure.fault, message: failure.message });
+        self.on_course(key, Event::Prepared { revision: name.clone(), result });
         self.attend_routes();
-        self.watch_changed(&revision.function);
-        let (control, revision) = (Arc::clone(self), Arc::clone(revision));
-        let stored = gapless_rt::spawn_blocking(move || {
-            control.remove_unused(unused);
-            match &result {
-                Err(failure) if failure.fault != Fault::Platform => {
-                    control.store_refusal(&revision, failure);
+    }
+
+    /// Tries a revision by one instance, and says what came of it. The first revision of
+    /// a function has nobody to protect: it is only tried if its declaration says how, so
+    /// that what is deployed and never called costs no instance.
+    pub(crate) fn probe_in_background(&self, key: &FunctionKey, revision: RevisionName) {
+        let is_first = {
+            let functions = self.functions().lock();
+            let Some(declared) = functions.get(key) else { return };
+            declared.rollout.stable().is_none() && declared.spec.probe.is_none()
+        };
+        let Some(control) = self.weak().upgrade() else { return };
+        let (key, shutdown) = (key.clone(), control.shutdown().clone());
+        gapless_rt::spawn(async move {
+            let result = match is_first {
+                true => Ok(()),
+                false => {
+                    tokio::select! {
+                        result = control.probe(&revision) => result,
+                        () = shutdown.begun() => return,
+                    }
                 }
-                _ => {}
-            }
+            };
+            control.on_course(&key, Event::Probed { revision, result });
         });
-        // Nothing waits for it: what is not stored is found out again.
-        let _ = stored.await;
     }
 
-    /// The new revision takes over. Returns an artifact that nothing uses any more.
-    fn switch_to(&self, revision: &Arc<Revision>) -> Option<String> {
-        let mut functions = self.functions().lock();
-        let declared = latest_mut(functions.get_mut(&revision.function), revision)?;
-        let former = declared.serving.replace(Arc::clone(revision));
-        declared.readiness = Readiness::Ready;
-        declared.since = Timestamp::now();
-        let route = route(declared);
-        let mut routes = self.routes().lock();
-        routes.push(Step::Set(route));
-        if revision.spec.scale.min > 0 || self.revision(&revision.name).is_some() {
-            routes.push(Step::Runnable(self.make_revision(&functions, revision)));
-        }
-        let former = former.filter(|former| !Arc::ptr_eq(former, revision))?;
-        routes.push(Step::Close(Arc::clone(&former)));
-        functions.free_hosts(&revision.function);
-        functions.release_artifact(former.spec.artifact.as_deref())
-    }
-
-    fn refuse(&self, revision: &Arc<Revision>, failure: &StartFailure) -> Option<String> {
-        let mut functions = self.functions().lock();
-        let declared = latest_mut(functions.get_mut(&revision.function), revision)?;
-        declared.readiness = Readiness::Failed(failure.message.as_str().into());
-        declared.since = Timestamp::now();
-        if declared.serving.is_none() {
-            self.routes().lock().push(Step::Set(route(declared)));
-        }
-        None
-    }
-
-    /// Remembers over a restart that a revision was refused.
-    fn store_refusal(&self, revision: &Arc<Revision>, failure: &StartFailure) {
-        let key = &revision.function;
-        let _turn = self.stripes.lock(key);
-        let Some(expected) = self.store_revision_of(key, revision) else { return };
-        let name = store_key(key);
-        let stored = self.store().get(&name).and_then(|record| match record {
-            Some(record) if record.revision == expected => {
-                let mut stored = Stored::read(&record)?;
-                stored.failed = Some(failure.message.clone());
-                self.store().put(&name, &stored.to_bytes(), Expect::At(expected)).map(Some)
-            }
-            _ => Ok(None),
-        });
-        match stored {
-            Ok(Some(written)) => {
-                let mut functions = self.functions().lock();
-                if let Some(declared) = latest_mut(functions.get_mut(key), revision) {
-                    declared.store_revision = written;
-                }
-            }
-            // Somebody else wrote it: then there is a newer declaration.
-            Ok(None) | Err(StoreError::Conflict { .. }) => {}
-            Err(error) => tracing::warn!(function = %key, %error, "cannot store a refusal"),
+    async fn probe(&self, revision: &RevisionName) -> Result<(), Failure> {
+        let mut probing = None;
+        self.with_gateway(|gateway| probing = Some(gateway.probe(revision)));
+        let Some(probing) = probing else { return Ok(()) };
+        match self.clock().timeout(PROBED_WITHIN, probing).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(failure)) => Err(Failure { fault: failure.fault, message: failure.message }),
+            None => Err(Failure {
+                fault: Fault::Function,
+                message: format!("no answer to its probe within {} s", PROBED_WITHIN.as_secs()),
+            }),
         }
     }
-
-    fn store_revision_of(&self, key: &FunctionKey, revision: &Arc<Revision>) -> Option<u64> {
-        let mut functions = self.functions().lock();
-        latest_mut(functions.get_mut(key), revision).map(|declared| declared.store_revision)
-    }
-}
-
-/// The function, if `revision` is still its latest.
-fn latest_mut<'a>(
-    declared: Option<&'a mut Declared>,
-    revision: &Arc<Revision>,
-) -> Option<&'a mut Declared> {
-    declared.filter(|declared| Arc::ptr_eq(&declared.latest, revision))
 }
 
 fn no_node(revision: &Revision, shape: &ShapeSpec) -> StartFailure {

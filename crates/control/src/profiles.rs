@@ -7,29 +7,29 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gapless_api::{
-    ObjectMeta, PlacementProfile, ProfileConflict, ProfilePolicy, ProfileStatus, Status,
-};
-use gapless_placement::{Profile, ProfileSpec, plain, reference, registry};
-use gapless_store::{Expect, Store, StoreError};
-use gapless_types::{API_VERSION, FieldError, FunctionKey, FunctionSpec, check_name};
-use jiff::Timestamp;
+use gapless_api::{PlacementProfile, ProfileConflict, ProfilePolicy, ProfileStatus};
+use gapless_declared::Followed;
+use gapless_placement::registry::{self, Phase};
+use gapless_placement::{Profile, ProfileSpec, plain, reference};
+use gapless_rt::Clock;
+use gapless_store::Record;
+use gapless_types::{FieldError, FunctionKey, FunctionSpec};
 use parking_lot::RwLock;
 use serde_json::Value;
 
 use crate::Control;
+use crate::followed::FollowedTo;
 
-/// Where profiles are in the store.
-const PROFILES_PREFIX: &str = "placementprofiles/";
 /// The profile of those that name none and are named by none.
-const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 /// Profiles there may be.
-const PROFILES_MAX: usize = 1_000;
+pub(crate) const PROFILES_MAX: usize = 1_000;
 
 /// The declared profiles.
 pub(crate) struct Profiles {
     declared: RwLock<BTreeMap<String, Declared>>,
     built_in: Arc<Profile>,
+    followed: Arc<FollowedTo>,
 }
 
 #[derive(Clone)]
@@ -39,30 +39,57 @@ struct Declared {
 }
 
 impl Profiles {
-    /// Reads what is stored. A profile that became wrong stops the start: going on
-    /// would place by other rules without a word.
-    pub(crate) fn restore(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut declared = BTreeMap::new();
-        for record in store.list(PROFILES_PREFIX)? {
-            let wrong = |why: String| StoreError::Failed {
-                what: format!("cannot read the stored {}", record.key),
-                why,
-            };
-            let object: PlacementProfile =
-                serde_json::from_slice(&record.value).map_err(|why| wrong(why.to_string()))?;
-            let name = object.metadata.name.clone();
-            let profile = made(&name, &object.spec).map_err(|errors| {
-                wrong(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-            })?;
-            declared.insert(name, Declared { object, profile });
+    /// None declared yet: they come from the store.
+    pub(crate) fn new(clock: Clock, built_in: Profile) -> Self {
+        Profiles {
+            declared: RwLock::default(),
+            built_in: Arc::new(built_in),
+            followed: Arc::new(FollowedTo::new(clock)),
         }
-        let built_in = Arc::new(Profile::default_profile());
-        Ok(Profiles { declared: RwLock::new(declared), built_in })
+    }
+
+    /// How far the store was followed.
+    pub(crate) fn followed(&self) -> &Arc<FollowedTo> {
+        &self.followed
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.declared.read().len()
     }
 
     /// Whether there is a profile of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         name == DEFAULT || self.declared.read().contains_key(name)
+    }
+
+    /// A stored profile. One that is wrong (it was checked by another version) is left out
+    /// with a word: placement goes on by `default`.
+    fn stored(&self, record: &Record) -> Option<(String, Declared)> {
+        let value: Result<Value, _> = serde_json::from_slice(&record.value);
+        let name = record.key.rsplit('/').next().unwrap_or_default();
+        match value.map(|value| read(name, value)) {
+            Ok(Ok((object, mut profile))) => {
+                // As nobody changed it, it is the one whose weights are balanced.
+                if name == DEFAULT && object.spec == ProfileSpec::default() {
+                    profile = Arc::clone(&self.built_in);
+                }
+                Some((name.to_owned(), Declared { object, profile }))
+            }
+            Ok(Err(errors)) => {
+                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                tracing::error!(
+                    profile = name,
+                    errors = errors.join("; "),
+                    "a stored profile is wrong"
+                );
+                None
+            }
+            Err(error) => {
+                tracing::error!(profile = name, %error, "a stored profile cannot be read");
+                None
+            }
+        }
     }
 
     /// The profile that decides for a function.
@@ -99,8 +126,11 @@ fn made(name: &str, spec: &ProfileSpec) -> Result<Arc<Profile>, Vec<FieldError>>
     Ok(Arc::new(profile))
 }
 
-/// Reads a profile as people write it.
-fn read(name: &str, mut value: Value) -> Result<PlacementProfile, Vec<FieldError>> {
+/// Reads a profile as people write it, and makes it.
+pub(crate) fn read(
+    name: &str,
+    mut value: Value,
+) -> Result<(PlacementProfile, Arc<Profile>), Vec<FieldError>> {
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
         let metadata =
@@ -109,74 +139,43 @@ fn read(name: &str, mut value: Value) -> Result<PlacementProfile, Vec<FieldError
             metadata.entry("name").or_insert_with(|| name.into());
         }
     }
-    let object: PlacementProfile = serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        vec![FieldError::new(path.trim_start_matches('.'), error.into_inner().to_string())]
-    })?;
-    let mut errors = Vec::new();
-    for (field, found, expected) in [
-        ("apiVersion", &object.api_version, API_VERSION),
-        ("kind", &object.kind, "PlacementProfile"),
-        ("metadata.name", &object.metadata.name, name),
-    ] {
-        if found != expected {
-            let message = format!("found {found:?}, expected {expected:?}");
-            errors.push(FieldError::new(field, message));
-        }
-    }
-    if let Err(error) = check_name(&object.metadata.name) {
-        errors.push(FieldError::new("metadata.name", error.to_string()));
-    }
-    if errors.is_empty() { Ok(object) } else { Err(errors) }
+    let object = PlacementProfile::from_value(value)?;
+    let profile = made(name, &object.spec)?;
+    Ok((object, profile))
 }
 
 impl Control {
-    /// Declares a profile. Says whether it is new. Blocks while the disk works.
-    pub(crate) fn declare_profile(
-        &self,
-        name: &str,
-        value: Value,
-    ) -> Result<(PlacementProfile, bool), Box<Status>> {
-        let invalid = |errors: Vec<FieldError>| Box::new(Status::invalid(name, &errors));
-        let mut object = read(name, value).map_err(invalid)?;
-        let profile = made(name, &object.spec).map_err(invalid)?;
-        let before = self.profiles().declared.read().get(name).cloned();
-        let is_new = before.is_none();
-        if is_new && self.profiles().declared.read().len() >= PROFILES_MAX {
-            let message = format!("there are {PROFILES_MAX} profiles already; delete one");
-            return Err(Box::new(Status::failure(403, "Forbidden", message)));
-        }
-        object.metadata.namespace.clear();
-        object.metadata.creation_timestamp = before.map_or_else(
-            || format!("{:.0}", Timestamp::now()),
-            |before| before.object.metadata.creation_timestamp,
-        );
-        object.status = None;
-        let bytes = serde_json::to_vec(&object).expect("a profile is representable in JSON");
-        let key = format!("{PROFILES_PREFIX}{name}");
-        self.store().put(&key, &bytes, Expect::Any).map_err(|error| failed(&error))?;
-        let declared = Declared { object, profile };
-        self.profiles().declared.write().insert(name.to_owned(), declared);
-        self.apply_profiles();
-        Ok((self.profile_object(name).expect("declared above"), is_new))
+    /// A function that names this profile.
+    pub(crate) fn user_of_profile(&self, name: &str) -> Option<String> {
+        self.functions().lock().iter().find_map(|(key, declared)| {
+            let placement = declared.spec.placement.as_ref()?;
+            (placement.profile.as_deref() == Some(name)).then(|| key.to_string())
+        })
     }
 
-    /// Deletes a profile that no function names. Blocks while the disk works.
-    pub(crate) fn delete_profile(&self, name: &str) -> Result<PlacementProfile, Box<Status>> {
-        let object = self.profile_object(name).ok_or_else(|| Box::new(no_profile(name)))?;
-        if let Some(user) = self.functions().lock().iter().find_map(|(key, declared)| {
-            let placement = declared.latest.spec.placement.as_ref()?;
-            (placement.profile.as_deref() == Some(name)).then(|| key.to_string())
-        }) {
-            let message =
-                format!("function {user} names it in spec.placement.profile: change that first");
-            return Err(Box::new(Status::failure(409, "Conflict", message)));
-        }
-        let key = format!("{PROFILES_PREFIX}{name}");
-        self.store().delete(&key, Expect::Any).map_err(|error| failed(&error))?;
-        self.profiles().declared.write().remove(name);
+    /// What the store says of profiles takes effect.
+    pub(crate) fn follow_profiles(&self, followed: Followed) {
+        let profiles = self.profiles();
+        let revision = match followed {
+            Followed::All(records, revision) => {
+                let mut declared = profiles.declared.write();
+                declared.clear();
+                declared.extend(records.iter().filter_map(|record| profiles.stored(record)));
+                revision
+            }
+            Followed::Changed(event) => {
+                let mut declared = profiles.declared.write();
+                match event.record() {
+                    Some(record) => declared.extend(profiles.stored(&record)),
+                    None => {
+                        declared.remove(event.key.rsplit('/').next().unwrap_or_default());
+                    }
+                }
+                event.revision
+            }
+        };
         self.apply_profiles();
-        Ok(object)
+        profiles.followed.set(revision);
     }
 
     /// Has every known revision placed by the profile that now is its.
@@ -188,34 +187,10 @@ impl Control {
         }
     }
 
-    /// A profile with its status. `default` exists also undeclared.
-    pub(crate) fn profile_object(&self, name: &str) -> Option<PlacementProfile> {
-        let declared = self.profiles().declared.read().get(name).cloned();
-        let Declared { mut object, profile } = match declared {
-            Some(declared) => declared,
-            None if name == DEFAULT => Declared {
-                object: PlacementProfile {
-                    api_version: API_VERSION.to_owned(),
-                    kind: "PlacementProfile".to_owned(),
-                    metadata: ObjectMeta { name: DEFAULT.to_owned(), ..ObjectMeta::default() },
-                    spec: ProfileSpec::default(),
-                    status: None,
-                },
-                profile: Arc::clone(&self.profiles().built_in),
-            },
-            None => return None,
-        };
-        object.status = Some(self.profile_status(&profile));
-        Some(object)
-    }
-
-    /// Every profile.
-    pub(crate) fn profile_objects(&self) -> Vec<PlacementProfile> {
-        let mut names: Vec<String> = self.profiles().declared.read().keys().cloned().collect();
-        if !names.iter().any(|name| name == DEFAULT) {
-            names.insert(0, DEFAULT.to_owned());
-        }
-        names.iter().filter_map(|name| self.profile_object(name)).collect()
+    /// What is observed of a profile.
+    pub(crate) fn status_of_profile(&self, name: &str) -> Option<ProfileStatus> {
+        let profile = self.profiles().declared.read().get(name).map(|p| Arc::clone(&p.profile))?;
+        Some(self.profile_status(&profile))
     }
 
     fn profile_status(&self, profile: &Arc<Profile>) -> ProfileStatus {
@@ -227,33 +202,43 @@ impl Control {
         let example = its.next().map(|state| state.shape);
         let functions = its.count() as u32 + u32::from(example.is_some());
         let measured = example.and_then(|shape| self.nodes().view_for(shape));
-        let conflicts = profile.conflicts().into_iter().map(|(one, other)| ProfileConflict {
-            policy: one.to_owned(),
-            against: other.to_owned(),
-            correlation: measured
-                .as_ref()
-                .and_then(|(view, shape)| plain::correlation(view, shape, one, other))
-                .or_else(|| {
-                    let (state, shape) = reference(profile);
-                    plain::correlation(&state, &shape, one, other)
-                }),
-        });
-        let policies = profile.policies().map(|(name, weight)| ProfilePolicy {
+        let mut conflicts: Vec<ProfileConflict> = profile
+            .conflicts()
+            .into_iter()
+            .map(|(one, other)| ProfileConflict {
+                policy: one.to_owned(),
+                against: other.to_owned(),
+                correlation: measured
+                    .as_ref()
+                    .and_then(|(view, shape)| plain::correlation(view, shape, one, other))
+                    .or_else(|| {
+                        let (state, shape) = reference(profile);
+                        plain::correlation(&state, &shape, one, other)
+                    }),
+            })
+            .collect();
+        for pair in crate::balance::fights(profile, measured.as_ref()) {
+            let is_it = |c: &ProfileConflict| {
+                [&c.policy, &c.against].iter().all(|name| [&pair.one, &pair.other].contains(name))
+            };
+            if !conflicts.iter().any(is_it) {
+                let correlation = Some(pair.correlation);
+                conflicts.push(ProfileConflict {
+                    policy: pair.one,
+                    against: pair.other,
+                    correlation,
+                });
+            }
+        }
+        // The balanced profile holds scores that weigh nothing by default.
+        let counts = |(name, weight): &(&str, f32)| {
+            *weight > 0.0 || registry::find(name).is_some_and(|e| e.phase != Phase::Score)
+        };
+        let policies = profile.policies().filter(counts).map(|(name, weight)| ProfilePolicy {
             policy: name.to_owned(),
             summary: registry::find(name).map_or("", |entry| entry.summary).to_owned(),
             weight,
         });
-        ProfileStatus { policies: policies.collect(), conflicts: conflicts.collect(), functions }
+        ProfileStatus { policies: policies.collect(), conflicts, functions }
     }
-}
-
-/// `404`.
-pub(crate) fn no_profile(name: &str) -> Status {
-    let message =
-        format!("there is no placement profile {name:?}; `gapless get profiles` lists them");
-    Status::failure(404, "NotFound", message)
-}
-
-fn failed(error: &StoreError) -> Box<Status> {
-    Box::new(Status::failure(500, "InternalError", error.to_string()))
 }

@@ -48,8 +48,6 @@ struct Inner {
     shortage: Option<Arc<Unplaced>>,
     /// What blocks starts, in words, while they are blocked.
     blocked: Option<Arc<str>>,
-    /// When starts became blocked or possible again.
-    blocked_changed: Option<Timestamp>,
     timer: Option<Timer>,
     /// Whether it is in the list of those who wait for room.
     is_starved: bool,
@@ -88,7 +86,10 @@ enum Effect {
     /// So many starts found no room: idle instances are asked for theirs.
     RoomWanted(u32),
     Closed,
+    /// Its instances changed.
     Changed,
+    /// What keeps it from having instances changed.
+    Health,
 }
 
 /// An instance as people see it.
@@ -108,7 +109,6 @@ pub(crate) struct Health {
     pub(crate) starting: u32,
     /// Why starts fail or are not made.
     pub(crate) trouble: Option<Trouble>,
-    pub(crate) since: Option<Timestamp>,
 }
 
 /// What keeps a revision from having more instances.
@@ -116,6 +116,13 @@ pub(crate) struct Health {
 pub(crate) struct Trouble {
     pub(crate) is_capacity: bool,
     pub(crate) message: String,
+}
+
+impl Trouble {
+    /// One word for machines.
+    pub(crate) fn reason(&self) -> &'static str {
+        if self.is_capacity { "NoCapacity" } else { "CrashLoop" }
+    }
 }
 
 impl RevisionState {
@@ -128,7 +135,6 @@ impl RevisionState {
             last_failure: None,
             shortage: None,
             blocked: None,
-            blocked_changed: None,
             timer: None,
             is_starved: false,
             is_closed: false,
@@ -160,20 +166,30 @@ impl RevisionState {
             (_, None, Some(message)) if is_failing => Some(Trouble { is_capacity: false, message }),
             _ => None,
         };
-        Health { ready, starting, trouble, since: inner.blocked_changed }
+        Health { ready, starting, trouble }
     }
 
     /// Its instances, oldest first.
     pub(crate) fn instances(&self) -> Vec<InstanceView> {
         let inner = self.inner.lock();
-        let view = |(id, held): (&InstanceId, &Held)| InstanceView {
-            id: *id,
-            node: held.node.clone(),
-            phase: held.phase,
-            made: held.made,
-            endpoint: held.endpoint.clone(),
-            report: held.report.clone(),
-        };
-        inner.instances.iter().map(view).collect()
+        inner.instances.iter().map(|(id, held)| held.view(*id)).collect()
+    }
+
+    /// One of its instances.
+    pub(crate) fn instance(&self, id: InstanceId) -> Option<InstanceView> {
+        self.inner.lock().instances.get(&id).map(|held| held.view(id))
+    }
+}
+
+impl Held {
+    fn view(&self, id: InstanceId) -> InstanceView {
+        InstanceView {
+            id,
+            node: self.node.clone(),
+            phase: self.phase,
+            made: self.made,
+            endpoint: self.endpoint.clone(),
+            report: self.report.clone(),
+        }
     }
 }

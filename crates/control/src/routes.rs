@@ -8,12 +8,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use gapless_proto::{FunctionRoute, RouteReadiness};
-use gapless_scaling::Event;
+use gapless_proto::FunctionRoute;
+use gapless_scaling::{Config, Event};
 use gapless_types::{FunctionKey, Revision};
 
 use crate::Control;
-use crate::functions::{Declared, Readiness};
 use crate::revision::RevisionState;
 
 /// One step.
@@ -22,6 +21,8 @@ pub(crate) enum Step {
     Set(FunctionRoute),
     /// The function is no more.
     Remove(FunctionKey),
+    /// The revision has so many instances at least and at the most.
+    Configure(Arc<RevisionState>, Config),
     /// The revision may have instances.
     Runnable(Arc<RevisionState>),
     /// The revision takes nothing new.
@@ -39,16 +40,6 @@ impl Routes {
     pub(crate) fn push(&mut self, step: Step) {
         self.steps.push_back(step);
     }
-}
-
-/// The route of a function as it stands.
-pub(crate) fn route(declared: &Declared) -> FunctionRoute {
-    let readiness = match (&declared.serving, &declared.readiness) {
-        (Some(_), _) | (None, Readiness::Ready) => RouteReadiness::Ready,
-        (None, Readiness::Preparing) => RouteReadiness::Preparing,
-        (None, Readiness::Failed(why)) => RouteReadiness::Failed(Arc::clone(why)),
-    };
-    FunctionRoute { revision: Arc::clone(declared.routed()), readiness }
 }
 
 impl Control {
@@ -76,6 +67,7 @@ impl Control {
         match step {
             Step::Set(route) => self.with_gateway(|gateway| gateway.set_route(route)),
             Step::Remove(key) => self.with_gateway(|gateway| gateway.remove_route(&key)),
+            Step::Configure(state, config) => self.on(&state, Event::Configure { config }),
             Step::Runnable(state) => self.on(&state, Event::Runnable),
             Step::Close(revision) => match self.revision(&revision.name) {
                 Some(state) => self.close(&state),

@@ -1,76 +1,27 @@
-//! What people see: functions with their status, instances, nodes.
+//! What people see: instances, nodes, the platform; for functions see `conditions.rs`.
 
 use std::sync::Arc;
 
-use gapless_api::{Instance, InstanceStatus, Node, NodeStatus, ObjectMeta, PlatformInfo};
+use gapless_api::{
+    Instance, InstanceStatus, Node, NodeStatus, NodeTaint, NodeTaintEffect, ObjectMeta,
+    PlatformInfo, Status,
+};
+use gapless_declared::ObjectKey;
 use gapless_placement::Explanation;
 use gapless_placement::node::{Taint, TaintEffect};
 use gapless_proto::StartPhase;
-use gapless_types::{API_VERSION, Condition, Function, FunctionKey, FunctionStatus, InstanceId};
+use gapless_types::{API_VERSION, FunctionKey, InstanceId, NodeId, RevisionName};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::Control;
-use crate::functions::{Declared, Readiness};
-use crate::nodes::NodeView;
-use crate::revision::{Health, InstanceView, Phase, RevisionState};
+use crate::nodes::{DeclaredNode, NodeView};
+use crate::revision::{InstanceView, Phase, RevisionState};
 use crate::shape::shape_of;
 
 impl Control {
-    /// A function with its status.
-    pub(crate) fn function_object(&self, key: &FunctionKey) -> Option<Function> {
-        let declared = self.functions().lock().get(key).cloned()?;
-        Some(self.object(key, &declared))
-    }
-
-    /// Functions with their status, of one namespace or all, in order of their names.
-    pub(crate) fn function_objects(&self, namespace: Option<&str>) -> Vec<Function> {
-        let is_meant = |key: &FunctionKey| namespace.is_none_or(|wanted| key.namespace() == wanted);
-        let all: Vec<(FunctionKey, Declared)> = {
-            let functions = self.functions().lock();
-            let meant = functions.iter().filter(|(key, _)| is_meant(key));
-            meant.map(|(key, declared)| (key.clone(), declared.clone())).collect()
-        };
-        all.iter().map(|(key, declared)| self.object(key, declared)).collect()
-    }
-
-    fn object(&self, key: &FunctionKey, declared: &Declared) -> Function {
-        let mut metadata = declared.metadata.clone();
-        metadata.resource_version = declared.store_revision.to_string();
-        Function {
-            api_version: API_VERSION.to_owned(),
-            kind: "Function".to_owned(),
-            metadata,
-            spec: declared.latest.spec.clone(),
-            status: Some(self.status(key, declared)),
-        }
-    }
-
-    fn status(&self, key: &FunctionKey, declared: &Declared) -> FunctionStatus {
-        let mut health = Health::default();
-        for revision in declared.revisions() {
-            let Some(state) = self.revision(&revision.name) else { continue };
-            let found = state.health();
-            health.ready += found.ready;
-            health.starting += found.starting;
-            if std::ptr::eq(&**revision, &**declared.routed()) {
-                (health.trouble, health.since) = (found.trouble, found.since);
-            }
-        }
-        let gateway = self.config().gateway;
-        let (name, namespace, port) = (key.name(), key.namespace(), gateway.port());
-        FunctionStatus {
-            observed_generation: declared.metadata.generation,
-            revision: declared.routed().name.short().to_owned(),
-            url: format!("http://{name}.{namespace}.localhost:{port}"),
-            path_url: format!("{}/fn/{namespace}/{name}/", self.gateway_url()),
-            ready_instances: health.ready,
-            starting_instances: health.starting,
-            conditions: vec![ready_condition(declared, &health)],
-        }
-    }
-
     /// The gateway's URL, as one can call it from this machine.
-    fn gateway_url(&self) -> String {
+    pub(crate) fn gateway_url(&self) -> String {
         url_of(self.config().gateway)
     }
 
@@ -86,88 +37,91 @@ impl Control {
         }
     }
 
-    /// Instances of one namespace or all, in order of their names.
-    pub(crate) fn instance_objects(&self, namespace: Option<&str>) -> Vec<Instance> {
-        let mut all = Vec::new();
+    /// Instances of one namespace or all, in order of their keys.
+    pub(crate) fn instance_values(&self, namespace: Option<&str>) -> Vec<Value> {
+        let mut all: Vec<(String, String, Value)> = Vec::new();
         for state in self.revisions() {
             let function = &state.revision.function;
             if namespace.is_none_or(|wanted| function.namespace() == wanted) {
-                all.extend(state.instances().iter().map(|view| instance_object(&state, view)));
+                all.extend(state.instances().iter().map(|view| {
+                    let name = instance_name(&state, view.id);
+                    (function.namespace().to_owned(), name, instance_value(&state, view))
+                }));
             }
         }
-        all.sort_by(|a: &Instance, b| {
-            let order = |instance: &Instance| {
-                (instance.metadata.namespace.clone(), instance.metadata.name.clone())
-            };
-            order(a).cmp(&order(b))
-        });
-        all
+        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        all.into_iter().map(|(_, _, value)| value).collect()
+    }
+
+    /// One instance.
+    pub(crate) fn instance_value(&self, key: &ObjectKey) -> Option<Value> {
+        let (state, id) = self.find_instance(&key.namespace, &key.name)?;
+        state.instance(id).map(|view| instance_value(&state, &view))
     }
 
     /// The instance that people know by this name.
     pub(crate) fn instance_called(&self, namespace: &str, name: &str) -> Option<InstanceId> {
+        let (state, id) = self.find_instance(namespace, name)?;
+        state.instance(id).map(|view| view.id)
+    }
+
+    fn find_instance(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<(Arc<RevisionState>, InstanceId)> {
         let (revision, number) = name.rsplit_once("-i")?;
         let id = InstanceId(u64::from_str_radix(number, 16).ok()?);
-        let is_its = |state: &Arc<RevisionState>| {
-            state.revision.function.namespace() == namespace
-                && state.revision.name.short() == revision
-        };
-        let state = self.revisions().into_iter().find(is_its)?;
-        state.instances().iter().any(|view| view.id == id).then_some(id)
+        Some((self.revision(&revision_name(namespace, revision)?)?, id))
     }
 
     /// Where the next instance of a function would go.
     pub(crate) fn explain_function(&self, key: &FunctionKey) -> Option<Explanation> {
-        let revision = Arc::clone(self.functions().lock().get(key)?.routed());
-        let profile = self.profiles().of(key, &revision.spec);
-        self.nodes().explain_new(shape_of(key, &revision.spec), profile)
+        let spec = Arc::clone(&self.functions().lock().get(key)?.spec);
+        let profile = self.profiles().of(key, &spec);
+        self.nodes().explain_new(shape_of(key, &spec), profile)
     }
 
     /// One node.
-    pub(crate) fn node_object_called(&self, name: &str) -> Option<Node> {
-        self.node_objects().into_iter().find(|node| node.metadata.name == name)
+    pub(crate) fn node_value(&self, name: &str) -> Option<Value> {
+        let view = self.nodes().view(&NodeId::new(name))?;
+        let declared = self.nodes().declared(&view.spec.id);
+        Some(node_value(&view, &declared, self.kind_feeds().nodes.version()))
     }
 
-    /// The nodes.
-    pub(crate) fn node_objects(&self) -> Vec<Node> {
-        self.nodes().views().iter().map(node_object).collect()
+    /// The nodes, in order of their names.
+    pub(crate) fn node_values(&self) -> Vec<Value> {
+        let mut views = self.nodes().views();
+        views.sort_by(|a, b| a.spec.id.cmp(&b.spec.id));
+        let version = self.kind_feeds().nodes.version();
+        let value =
+            |view: &NodeView| node_value(view, &self.nodes().declared(&view.spec.id), version);
+        views.iter().map(value).collect()
     }
 }
 
-fn ready_condition(declared: &Declared, health: &Health) -> Condition {
-    let new = declared.latest.name.short();
-    let serving = declared.serving.as_ref().map(|serving| serving.name.short());
-    let (status, reason, message) = match (&declared.readiness, serving, &health.trouble) {
-        (Readiness::Preparing, Some(old), _) => {
-            ("Unknown", "Preparing", format!("{new} is being prepared; {old} serves until then"))
-        }
-        (Readiness::Preparing, None, _) => {
-            ("Unknown", "Preparing", format!("{new} is being prepared; requests wait"))
-        }
-        (Readiness::Failed(why), Some(old), _) => {
-            ("False", "PrepareFailed", format!("{why} ({old} goes on serving)"))
-        }
-        (Readiness::Failed(why), None, _) => ("False", "PrepareFailed", why.to_string()),
-        (Readiness::Ready, _, Some(trouble)) if trouble.is_capacity && health.ready > 0 => {
-            ("True", "NoCapacity", trouble.message.clone())
-        }
-        (Readiness::Ready, _, Some(trouble)) => {
-            let reason = if trouble.is_capacity { "NoCapacity" } else { "CrashLoop" };
-            ("False", reason, trouble.message.clone())
-        }
-        (Readiness::Ready, _, None) => ("True", "Ready", format!("{new} can be called")),
-    };
-    let changed = match declared.readiness {
-        Readiness::Ready => health.since.map_or(declared.since, |since| since.max(declared.since)),
-        _ => declared.since,
-    };
-    Condition {
-        r#type: "Ready".to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message,
-        last_transition_time: readable(changed),
-    }
+/// The revision that people know by this name.
+pub(crate) fn revision_name(namespace: &str, short: &str) -> Option<RevisionName> {
+    let (function, number) = short.rsplit_once('-')?;
+    let function = FunctionKey::new(namespace, function).ok()?;
+    Some(RevisionName::new(&function, number.parse().ok()?))
+}
+
+/// `404` for a function.
+pub(crate) fn not_found(key: &FunctionKey) -> Box<Status> {
+    let mut status = Status::failure(404, "NotFound", format!("there is no function {key}"));
+    status.details.name = key.name().to_owned();
+    Box::new(status)
+}
+
+/// An instance's name.
+pub(crate) fn instance_name(state: &RevisionState, id: InstanceId) -> String {
+    format!("{}-{id}", state.revision.name.short())
+}
+
+/// An instance as the API shows it.
+pub(crate) fn instance_value(state: &RevisionState, view: &InstanceView) -> Value {
+    serde_json::to_value(instance_object(state, view)).unwrap_or_default()
 }
 
 fn instance_object(state: &RevisionState, view: &InstanceView) -> Instance {
@@ -205,6 +159,22 @@ fn instance_object(state: &RevisionState, view: &InstanceView) -> Instance {
     }
 }
 
+fn node_value(view: &NodeView, declared: &DeclaredNode, version: u64) -> Value {
+    let mut node = node_object(view);
+    node.spec.unschedulable = declared.is_cordoned;
+    let taint = |taint: &Taint| NodeTaint {
+        key: taint.key.clone(),
+        value: taint.value.clone(),
+        effect: match taint.effect {
+            TaintEffect::NoSchedule => NodeTaintEffect::NoSchedule,
+            TaintEffect::PreferNoSchedule => NodeTaintEffect::PreferNoSchedule,
+        },
+    };
+    node.spec.taints = declared.taints.iter().map(taint).collect();
+    node.metadata.resource_version = version.to_string();
+    serde_json::to_value(node).unwrap_or_default()
+}
+
 fn node_object(view: &NodeView) -> Node {
     let spec = &view.spec;
     let share = |reserved: f32| f64::from((reserved * 1000.0).round() / 1000.0);
@@ -222,6 +192,7 @@ fn node_object(view: &NodeView) -> Node {
         api_version: API_VERSION.to_owned(),
         kind: "Node".to_owned(),
         metadata,
+        spec: gapless_api::NodeSpec::default(),
         status: NodeStatus {
             ready: view.is_healthy && !view.is_cordoned,
             cordoned: view.is_cordoned,

@@ -38,7 +38,7 @@ impl Drop for InFlight {
 /// What an exchange holds until its end, and what is then recorded.
 pub(crate) struct Held {
     pub(crate) ticket: Ticket,
-    pub(crate) _in_flight: InFlight,
+    pub(crate) _in_flight: Option<InFlight>,
     pub(crate) arrived: Time,
     pub(crate) status: u16,
     pub(crate) start: Start,
@@ -105,6 +105,15 @@ impl Answer {
             held.answered();
         }
     }
+
+    /// The instance stopped in the middle. It is asked for no further frame.
+    fn broke_off(&self) {
+        if let Some(held) = &self.held
+            && held.status < 500
+        {
+            held.ticket.queue().tally.broke_off();
+        }
+    }
 }
 
 impl HttpBody for Answer {
@@ -120,8 +129,10 @@ impl HttpBody for Answer {
             Source::Body(body) => Pin::new(body).poll_frame(cx),
             Source::Connection(body) => Pin::new(body).poll_frame(cx),
         };
-        if matches!(frame, Poll::Ready(None)) {
-            this.complete();
+        match &frame {
+            Poll::Ready(None) => this.complete(),
+            Poll::Ready(Some(Err(_))) => this.broke_off(),
+            _ => {}
         }
         frame
     }

@@ -23,9 +23,6 @@ const X_START: HeaderName = HeaderName::from_static("x-gapless-start");
 const X_INSTANCE: HeaderName = HeaderName::from_static("x-gapless-instance");
 const X_REVISION: HeaderName = HeaderName::from_static("x-gapless-revision");
 
-/// A request that got no answer, and the request itself if nothing of it was sent.
-pub(crate) type Unanswered = (CallError, Option<Box<Request>>);
-
 /// Makes a client's request the one the function gets. `prefix_len` bytes of its
 /// path named the function. Returns whether it asks to switch protocols.
 pub(crate) fn prepare(request: &mut Request, client: SocketAddr, prefix_len: usize) -> bool {
@@ -79,54 +76,65 @@ fn stripped(rest: &str) -> PathAndQuery {
 }
 
 /// Sends a request to an instance and waits for the head of its answer. The slot
-/// is held since `began`.
+/// is held since `began`. The request is as it was if nothing of it was sent, which
+/// the error says.
 pub(crate) async fn call(
     leased: &Leased,
-    request: Request,
+    request: &mut Request,
     is_upgrade: bool,
     timeout: Duration,
     (clock, began): (Clock, Time),
     trace: &mut Trace,
-) -> Result<Response<Source>, Unanswered> {
-    let answered = clock.timeout(timeout, answer(leased, request, is_upgrade, clock, trace)).await;
+) -> Result<Response<Source>, CallError> {
+    let answered = match &leased.reach {
+        Reach::Remote(pool) if !is_upgrade => {
+            let answered = remote(pool, request, (clock, began + timeout), trace).await;
+            answered.map_err(|error| match error.reason {
+                Reason::Timeout => late(timeout),
+                _ => error,
+            })
+        }
+        reach => clock
+            .timeout(timeout, other(reach, request))
+            .await
+            .unwrap_or_else(|| Err(late(timeout))),
+    };
     let connect = trace.get(Stage::Connect).unwrap_or_default();
     trace.set(Stage::Execute, (clock.now() - began).saturating_sub(connect));
-    answered.unwrap_or_else(|| Err((late(timeout), None)))
+    answered
 }
 
-async fn answer(
-    leased: &Leased,
-    request: Request,
-    is_upgrade: bool,
-    clock: Clock,
+/// Calls an instance by a connection of its pool, at most `until`.
+async fn remote(
+    pool: &Arc<Pool>,
+    request: &mut Request,
+    (clock, until): (Clock, Time),
     trace: &mut Trace,
-) -> Result<Response<Source>, Unanswered> {
-    let pool = match &leased.reach {
-        Reach::Local(service) => {
-            let answered = service.call(request).await;
-            return answered
-                .map(|response| response.map(Source::Body))
-                .map_err(|error| (error, None));
-        }
-        Reach::Remote(pool) => pool,
-    };
-    if is_upgrade {
-        return upgrade::send(pool.endpoint(), request)
-            .await
-            .map(|response| response.map(Source::Body));
-    }
+) -> Result<Response<Source>, CallError> {
     let connection = match pool.idle() {
         Some(connection) => connection,
-        None => match connect(pool, clock, trace).await {
-            Ok(connection) => connection,
-            Err(error) => return Err((error, Some(Box::new(request)))),
-        },
+        None => {
+            let left = until - clock.now();
+            // Boxed, as few requests come here and all would carry its size.
+            let connecting = Box::pin(connect(pool, clock, trace));
+            clock.timeout(left, connecting).await.unwrap_or_else(|| Err(late(left)))?
+        }
     };
-    let response = connection.send(request).await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err((unasked_switch(), None));
-    }
+    let response = connection.send(request, clock.instant(until)).await?;
     Ok(response.map(Source::Connection))
+}
+
+/// Calls a component, or asks a program to switch protocols.
+async fn other(reach: &Reach, request: &mut Request) -> Result<Response<Source>, CallError> {
+    let answered = match reach {
+        // The component has the request, so it cannot be tried elsewhere.
+        Reach::Local(service) => service
+            .call(std::mem::take(request))
+            .await
+            .map_err(|error| CallError { is_unsent: false, ..error }),
+        Reach::Remote(pool) => Box::pin(upgrade::send(pool.endpoint(), request)).await,
+    };
+    answered.map(|response| response.map(Source::Body))
 }
 
 async fn connect(
@@ -150,15 +158,6 @@ fn late(timeout: Duration) -> CallError {
     }
 }
 
-fn unasked_switch() -> CallError {
-    CallError {
-        reason: Reason::BadResponse,
-        message: "the instance switches protocols although nobody asked".to_owned(),
-        instance_is_dead: false,
-        is_unsent: false,
-    }
-}
-
 /// Makes an instance's answer the one the client gets.
 pub(crate) fn finish(
     response: &mut Response<Source>,
@@ -175,7 +174,7 @@ pub(crate) fn finish(
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         fields.insert(UPGRADE, protocol);
     }
-    if let Ok(timing) = HeaderValue::try_from(trace.server_timing()) {
+    if let Ok(timing) = HeaderValue::from_bytes(trace.server_timing().as_bytes()) {
         fields.append(SERVER_TIMING, timing);
     }
     let start = match start {

@@ -18,14 +18,17 @@ use crate::answer::{self, Answer, Held, InFlight, Source};
 use crate::leased::{Leased, Reach};
 use crate::queue::{Queue, Verdict};
 use crate::refusal::Refusal;
-use crate::routes::{Found, Routes};
+use crate::routes::{Current, Found, Routes, Target};
 use crate::shared::Shared;
 use crate::ticket::Ticket;
 use crate::{forward, own};
 
 /// How often a request is handed to an instance: again only when nothing of it
-/// was sent, or when its revision was replaced while it waited.
+/// was sent.
 const ATTEMPTS_MAX: u32 = 4;
+/// How often a request that waits is moved because its revision was replaced. Each
+/// takes a change of the route, and where it is moved to it waits anew.
+const MOVES_MAX: u32 = 1_000;
 
 /// Bounds of a gateway.
 #[derive(Clone, Debug)]
@@ -58,14 +61,15 @@ impl fmt::Debug for Gateway {
 /// A request on its way, and what is known of it.
 struct Exchange {
     request: Request,
-    /// Resolves when the client's connection has switched protocols.
-    client_upgrade: OnUpgrade,
+    /// Resolves when the client's connection has switched protocols, if it wants to.
+    client_upgrade: Option<OnUpgrade>,
     is_upgrade: bool,
     /// Whether the body may be asked for before an instance does.
     may_read_early: bool,
     arrived: Time,
     trace: Trace,
-    in_flight: InFlight,
+    /// Until the answer holds it.
+    in_flight: Option<InFlight>,
 }
 
 /// What one attempt to serve a request came to.
@@ -73,8 +77,10 @@ enum Attempt {
     Answered(Response<Answer>),
     /// Not served and not to be tried again.
     Failed(Refusal),
-    /// Nothing of it was sent.
-    Again(Box<Exchange>, Refusal),
+    /// Nothing of it was sent, and the request is as it was.
+    Again(Refusal),
+    /// Its revision takes nothing any more, and others may.
+    Moved(Refusal),
 }
 
 impl Gateway {
@@ -135,12 +141,12 @@ impl Gateway {
         if request.method() == Method::CONNECT {
             return Err(Refusal::new(Reason::BadRequest, "CONNECT is not a function's method"));
         }
-        let in_flight = self.enter()?;
-        let client_upgrade = hyper::upgrade::on(&mut request);
+        let in_flight = Some(self.enter()?);
         let may_read_early = !request.headers().contains_key(EXPECT);
         let is_upgrade = forward::prepare(&mut request, client, found.prefix_len);
+        let client_upgrade = is_upgrade.then(|| hyper::upgrade::on(&mut request));
         let trace = Trace::default();
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             request,
             client_upgrade,
             is_upgrade,
@@ -149,7 +155,7 @@ impl Gateway {
             trace,
             in_flight,
         };
-        self.invoke(&found, exchange).await
+        self.invoke(&found, &mut exchange).await
     }
 
     fn enter(&self) -> Result<InFlight, Refusal> {
@@ -164,41 +170,46 @@ impl Gateway {
     async fn invoke(
         &self,
         found: &Found,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
     ) -> Result<Response<Answer>, Refusal> {
-        let mut attempts = 0;
+        let (mut attempts_left, mut moves_left) = (ATTEMPTS_MAX, MOVES_MAX);
         loop {
-            attempts += 1;
-            match self.attempt(found, exchange).await {
+            let (refusal, left) = match self.attempt(found, exchange).await {
                 Attempt::Answered(response) => return Ok(response),
                 Attempt::Failed(refusal) => return Err(refusal),
-                Attempt::Again(_, refusal) if attempts == ATTEMPTS_MAX => return Err(refusal),
-                Attempt::Again(unsent, _) => exchange = *unsent,
+                Attempt::Again(refusal) => (refusal, &mut attempts_left),
+                Attempt::Moved(refusal) => (refusal, &mut moves_left),
+            };
+            *left -= 1;
+            if *left == 0 {
+                return Err(refusal);
             }
         }
     }
 
     /// Gets a slot and calls the instance there.
-    async fn attempt(&self, found: &Found, mut exchange: Exchange) -> Attempt {
-        let current = found.route.current();
-        let revision = &current.revision;
-        if let RouteReadiness::Failed(why) = &current.readiness {
+    async fn attempt(&self, found: &Found, exchange: &mut Exchange) -> Attempt {
+        let (current, chosen) = found.route.choose(found.tag.as_deref());
+        let Some(chosen) = chosen else {
+            return Attempt::Failed(leads_nowhere(&current, found.tag.as_deref()));
+        };
+        let Target { revision, readiness, entry } = &current.targets[chosen];
+        if let RouteReadiness::Failed(why) = readiness {
             let refusal = Refusal::new(Reason::NotReady, why.to_string());
             return Attempt::Failed(refusal.about(revision));
         }
-        let queue = current.entry.queue(|| self.new_queue(revision.clone()));
+        let queue = entry.queue(|| self.new_queue(revision.clone()));
         let body = exchange.request.body_mut();
         let (verdict, ticket) = Ticket::admit(queue, body, exchange.may_read_early).await;
         let leased = match verdict {
             Verdict::Slot(leased) => leased,
             Verdict::Refused(refusal) => {
                 let refusal = refusal.about(revision);
-                let is_replaced = found.route.current().revision.name != revision.name;
-                return if refusal.reason == Reason::FunctionGone && is_replaced {
-                    Attempt::Again(Box::new(exchange), refusal)
-                } else {
-                    Attempt::Failed(refusal)
-                };
+                if refusal.reason == Reason::FunctionGone && !found.route.is_removed() {
+                    return Attempt::Moved(refusal);
+                }
+                queue.tally.refused(refusal.reason);
+                return Attempt::Failed(refusal);
             }
         };
         if exchange.is_upgrade && matches!(leased.reach, Reach::Local(_)) {
@@ -214,47 +225,56 @@ impl Gateway {
         revision: &Arc<Revision>,
         leased: &Leased,
         ticket: Ticket,
-        exchange: Exchange,
+        exchange: &mut Exchange,
     ) -> Attempt {
-        let Exchange { request, client_upgrade, is_upgrade, arrived, mut trace, .. } = exchange;
+        let Exchange { request, is_upgrade, arrived, trace, .. } = exchange;
+        let (is_upgrade, arrived) = (*is_upgrade, *arrived);
         let clock = self.shared.clock;
         let began = clock.now();
-        let start = note_start(leased, arrived, began, &mut trace);
+        let start = note_start(leased, arrived, began, trace);
         let (timeout, when) = (revision.spec.timeout.0, (clock, began));
-        let calling = forward::call(leased, request, is_upgrade, timeout, when, &mut trace);
-        let (error, unsent) = match calling.await {
+        let error = match forward::call(leased, request, is_upgrade, timeout, when, trace).await {
             Ok(mut response) => {
-                forward::finish(&mut response, ticket.queue(), leased, start, &trace);
+                forward::finish(&mut response, ticket.queue(), leased, start, trace);
                 let status = response.status().as_u16();
-                let _in_flight = exchange.in_flight;
+                ticket.queue().tally.answered(status, clock.now() - began);
+                if start == Start::cold {
+                    ticket.queue().tally.was_cold();
+                }
+                let _in_flight = exchange.in_flight.take();
                 let held = Held { ticket, _in_flight, arrived, status, start };
-                return Attempt::Answered(pass_on(response, is_upgrade, client_upgrade, held));
+                let client = exchange.client_upgrade.take();
+                return Attempt::Answered(pass_on(response, client, held));
             }
-            Err(unanswered) => unanswered,
+            Err(error) => error,
         };
         if error.instance_is_dead {
             // Before its slot is free again.
             ticket.queue().broken(leased.id, &error.message);
         }
+        let is_unsent = error.is_unsent;
         let refusal = Refusal::from(error).about(revision);
-        match unsent {
-            Some(request) => {
-                let (may_read_early, in_flight) = (exchange.may_read_early, exchange.in_flight);
-                let request = *request;
-                let exchange = Exchange {
-                    request,
-                    client_upgrade,
-                    is_upgrade,
-                    may_read_early,
-                    arrived,
-                    trace,
-                    in_flight,
-                };
-                Attempt::Again(Box::new(exchange), refusal)
-            }
-            None => Attempt::Failed(refusal),
+        if is_unsent {
+            return Attempt::Again(refusal);
         }
+        ticket.queue().tally.unanswered(refusal.reason, clock.now() - began);
+        Attempt::Failed(refusal)
     }
+}
+
+/// A request whose tag, or whose function, has no revision to go to.
+fn leads_nowhere(current: &Current, tag: Option<&str>) -> Refusal {
+    let Some(tag) = tag else {
+        let message = "no revision of the function takes requests; see its spec.traffic";
+        return Refusal::new(Reason::NotReady, message);
+    };
+    let tags: Vec<&str> = current.tags().collect();
+    let known = match tags.as_slice() {
+        [] => "it has none".to_owned(),
+        tags => format!("its tags are {}", tags.join(", ")),
+    };
+    let message = format!("the function has no tag {tag:?}; {known} (spec.traffic)");
+    Refusal::new(Reason::NoSuchTag, message)
 }
 
 /// Notes how long a request waited, and the start it waited for.
@@ -270,11 +290,12 @@ fn note_start(leased: &Leased, arrived: Time, began: Time, trace: &mut Trace) ->
 /// Passes an answer on, or joins both sides when they switch protocols.
 fn pass_on(
     mut response: Response<Source>,
-    is_upgrade: bool,
-    client: OnUpgrade,
+    client: Option<OnUpgrade>,
     held: Held,
 ) -> Response<Answer> {
-    if is_upgrade && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    if let Some(client) = client
+        && response.status() == StatusCode::SWITCHING_PROTOCOLS
+    {
         let instance = hyper::upgrade::on(&mut response);
         upgrade::join(client, instance, held);
         return response.map(|_| Answer::from(Body::Empty));

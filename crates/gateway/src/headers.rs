@@ -4,12 +4,12 @@
 //! 7.6.1), and what `Connection` lists. Added for the function: `Forwarded` (RFC
 //! 7239), `X-Forwarded-*`, `traceparent` (W3C Trace Context) if there is none.
 
-use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use gapless_telemetry::TraceParent;
-use http::header::{CONNECTION, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, Entry, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -19,8 +19,15 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// How many headers [`for_function`] may add.
+const ADDED_MAX: usize = 7;
+
 /// Removes what speaks of one connection only.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most heads have none of it, and names are compared faster than looked up.
+    if !headers.keys().any(speaks_of_one_hop) {
+        return;
+    }
     if headers.contains_key(CONNECTION) {
         remove_listed(headers);
     }
@@ -31,6 +38,10 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.get(TE).is_some_and(|value| value != "trailers") {
         headers.remove(TE);
     }
+}
+
+fn speaks_of_one_hop(name: &HeaderName) -> bool {
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE, TE].contains(name)
 }
 
 /// Removes `Connection` and what it lists, save `TE`, which is looked at by itself.
@@ -51,21 +62,23 @@ fn remove_listed(headers: &mut HeaderMap) {
 pub(crate) fn for_function(headers: &mut HeaderMap, client: SocketAddr, prefix: Option<&str>) {
     // Our server answers it when the function first reads the body.
     headers.remove(EXPECT);
+    // Once, and not as it grows.
+    headers.reserve(ADDED_MAX);
     let host = headers.get(HOST).cloned();
-    let mut text = String::with_capacity(64);
-    // Writing into a String cannot fail.
-    let _ = match client.ip() {
-        std::net::IpAddr::V4(ip) => write!(text, "for={ip}"),
-        std::net::IpAddr::V6(ip) => write!(text, "for=\"[{ip}]\""),
-    };
-    if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok()) {
-        text.push_str(";host=\"");
-        text.extend(host.chars().filter(|c| !matches!(c, '"' | '\\')));
-        text.push('"');
+    let ip = ip_text(client.ip());
+    let (open, close) = if client.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    let mut text = Text::new();
+    for part in ["for=".as_bytes(), open.as_bytes(), &ip, close.as_bytes()] {
+        text.extend_from_slice(part);
     }
-    text.push_str(";proto=http");
-    append(headers, FORWARDED, text);
-    append(headers, X_FORWARDED_FOR, client.ip().to_string());
+    if let Some(host) = host.as_ref().and_then(|host| host.to_str().ok()) {
+        text.extend_from_slice(b";host=\"");
+        text.extend(host.bytes().filter(|byte| !matches!(byte, b'"' | b'\\')));
+        text.push(b'"');
+    }
+    text.extend_from_slice(b";proto=http");
+    append(headers, FORWARDED, &text);
+    append(headers, X_FORWARDED_FOR, &ip);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
@@ -82,25 +95,55 @@ pub(crate) fn for_function(headers: &mut HeaderMap, client: SocketAddr, prefix: 
         // It speaks of this connection, and must say so (RFC 9110, section 10.1.4).
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    if !headers.contains_key(TRACEPARENT)
-        && let Ok(value) = HeaderValue::try_from(TraceParent::generate().header())
+    if let Entry::Vacant(place) = headers.entry(TRACEPARENT)
+        && let Ok(value) = HeaderValue::from_bytes(&TraceParent::generate().header())
     {
-        headers.insert(TRACEPARENT, value);
+        place.insert(value);
     }
+}
+
+/// A value being put together.
+type Text = SmallVec<[u8; 128]>;
+
+/// An address as text. Most are IPv4, and formatting is the dearest part of a head.
+fn ip_text(ip: IpAddr) -> Text {
+    let IpAddr::V4(ip) = ip else {
+        return Text::from_slice(ip.to_string().as_bytes());
+    };
+    let mut text = Text::new();
+    for (index, octet) in ip.octets().into_iter().enumerate() {
+        if index > 0 {
+            text.push(b'.');
+        }
+        for (least, divisor) in [(100, 100), (10, 10), (0, 1)] {
+            if octet >= least {
+                text.push(b'0' + octet / divisor % 10);
+            }
+        }
+    }
+    text
 }
 
 /// Adds an element to a list header, after what former proxies said. One line, as
 /// not everybody joins several.
-fn append(headers: &mut HeaderMap, name: HeaderName, element: String) {
-    let former = headers.get_all(&name).into_iter().filter_map(|value| value.to_str().ok());
-    let mut whole = former.fold(String::new(), |whole, one| whole + one + ", ");
-    if whole.is_empty() {
-        whole = element;
-    } else {
-        whole.push_str(&element);
-    }
-    if let Ok(value) = HeaderValue::try_from(whole) {
-        headers.insert(name, value);
+fn append(headers: &mut HeaderMap, name: HeaderName, element: &[u8]) {
+    match headers.entry(name) {
+        Entry::Vacant(place) => {
+            if let Ok(value) = HeaderValue::from_bytes(element) {
+                place.insert(value);
+            }
+        }
+        Entry::Occupied(mut place) => {
+            let mut whole = Text::new();
+            for former in place.iter().filter(|former| former.to_str().is_ok()) {
+                whole.extend_from_slice(former.as_bytes());
+                whole.extend_from_slice(b", ");
+            }
+            whole.extend_from_slice(element);
+            if let Ok(value) = HeaderValue::from_bytes(&whole) {
+                place.insert(value);
+            }
+        }
     }
 }
 
@@ -150,6 +193,14 @@ mod tests {
         let all: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
         assert_eq!(all, ["10.0.0.1, 10.0.0.2, ::1"]);
         assert_eq!(headers["forwarded"], "for=\"[::1]\";proto=http");
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_library_writes_them() {
+        for octets in [[0, 0, 0, 0], [127, 0, 0, 1], [10, 99, 100, 255], [200, 20, 2, 109]] {
+            let ip = IpAddr::from(octets);
+            assert_eq!(ip_text(ip).as_slice(), ip.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -7,12 +7,15 @@
 //! ```
 //!
 //! - `gateway`: the life of one request, read top to bottom;
-//! - `routes`: which host and path is which function;
+//! - `routes`: which host and path is which function, and its tag;
+//! - `split`: which revision takes a request that has no tag;
 //! - `queue`: one revision's dispatch core and what it stands for (waiting
 //!   clients, leased instances), behind one short lock;
 //! - `ticket`: a request's place in a queue, then its slot;
 //! - `leased`: an instance and how it is reached;
 //! - `links`: what control says to us;
+//! - `probe`: a revision is tried before it takes requests;
+//! - `tally`: what became of a revision's requests;
 //! - `forward`, `headers`: the request as the instance gets it, and back;
 //! - `answer`: the body on its way to the client, holding the slot until its end;
 //! - `own`, `refusal`: every answer a client gets from us and not from a function.
@@ -32,10 +35,13 @@ mod headers;
 mod leased;
 mod links;
 mod own;
+mod probe;
 mod queue;
 mod refusal;
 mod routes;
 mod shared;
+mod split;
+mod tally;
 mod ticket;
 
 pub use answer::Answer;

@@ -1,36 +1,36 @@
 //! What control says to the gateway.
 
-use gapless_proto::{FunctionRoute, GatewayLink, InstanceFact, RouteReadiness, StartsBlocked};
-use gapless_types::{FunctionKey, InstanceId, RevisionName};
+use std::future::ready;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use gapless_proto::{
+    FunctionRoute, GatewayLink, InstanceFact, ProbeFailure, RouteReadiness, RouteTarget,
+    StartsBlocked,
+};
+use gapless_types::{FunctionKey, InstanceId, Outcomes, RevisionName};
 
 use crate::gateway::Gateway;
-use crate::routes::Entry;
+use crate::probe;
+use crate::routes::Dropped;
 
 impl GatewayLink for Gateway {
     fn set_route(&self, route: FunctionRoute) {
         let routes = &self.shared().routes;
-        let name = route.revision.name.clone();
-        let failure = match &route.readiness {
-            RouteReadiness::Failed(why) => Some(why.clone()),
-            RouteReadiness::Ready | RouteReadiness::Preparing => None,
-        };
-        // A rollback finds the queue that was closed. It opens before the route
-        // leads to it, so that nobody is refused in between.
-        if let Some((_, entry)) = routes.revision(&name) {
-            entry.open();
-            if let Some(queue) = entry.existing() {
-                queue.refused(failure.as_ref());
+        let failures: Vec<_> = route.targets.iter().map(failure).collect();
+        let dropped = routes.set(route);
+        for (name, why) in failures {
+            if let Some((_, entry)) = routes.revision(&name)
+                && let Some(queue) = entry.existing()
+            {
+                queue.refused(why.as_ref());
             }
         }
-        if let Some((former, entry)) = routes.set(route) {
-            self.close(&former, &entry);
-        }
+        self.close(&dropped);
     }
 
     fn remove_route(&self, function: &FunctionKey) {
-        if let Some((name, entry)) = self.shared().routes.remove(function) {
-            self.close(&name, &entry);
-        }
+        self.close(&self.shared().routes.remove(function));
     }
 
     fn instance(&self, revision: &RevisionName, instance: InstanceId, fact: InstanceFact) {
@@ -45,7 +45,7 @@ impl GatewayLink for Gateway {
             None => entry.queue(|| self.new_queue(of)).instance(instance, fact),
         }
         if is_end {
-            self.shared().forget_if_finished(revision);
+            self.shared().routes.forget_if_finished(revision);
         }
     }
 
@@ -76,12 +76,41 @@ impl GatewayLink for Gateway {
             }
         }
     }
+
+    fn outcomes(&self, revision: &RevisionName) -> Outcomes {
+        let found = self.shared().routes.revision(revision);
+        let queue = found.as_ref().and_then(|(_, entry)| entry.existing());
+        queue.map(|queue| queue.tally.outcomes(queue.waiting())).unwrap_or_default()
+    }
+
+    fn probe(&self, revision: &RevisionName) -> BoxFuture<'static, Result<(), ProbeFailure>> {
+        match self.shared().routes.revision(revision) {
+            Some((of, entry)) => {
+                let queue = entry.queue(|| self.new_queue(of)).clone();
+                Box::pin(async move { probe::probe(&queue).await })
+            }
+            None => Box::pin(ready(Err(probe::not_routed(revision)))),
+        }
+    }
+}
+
+/// Why a target cannot run, if it cannot.
+fn failure(target: &RouteTarget) -> (RevisionName, Option<Arc<str>>) {
+    let why = match &target.readiness {
+        RouteReadiness::Failed(why) => Some(why.clone()),
+        RouteReadiness::Ready | RouteReadiness::Preparing => None,
+    };
+    (target.revision.name.clone(), why)
 }
 
 impl Gateway {
-    fn close(&self, name: &RevisionName, entry: &Entry) {
-        entry.close();
-        self.shared().forget_if_finished(name);
+    /// These take nothing new; what waits for them is moved, or refused if the function
+    /// is no more.
+    fn close(&self, dropped: &[Dropped]) {
+        for (name, entry) in dropped {
+            entry.close();
+            self.shared().routes.forget_if_finished(name);
+        }
     }
 
     /// Answers for an instance this gateway uses nothing of.

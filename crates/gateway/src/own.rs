@@ -14,6 +14,7 @@ This is a gapless gateway. Functions answer here.
 A function NAME in namespace NAMESPACE answers to
   the host   http://NAME.NAMESPACE.localhost[:PORT]/...
   the path   /fn/NAMESPACE/NAME/...
+  with TAG---NAME for NAME, if its spec.traffic has that tag
   the host of its spec.access.route, if it has one
 
 Which functions there are:  gapless get functions

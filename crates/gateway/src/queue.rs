@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use crate::leased::{self, Leased};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
+use crate::tally::Tally;
 
 /// How long requests for a revision that was refused are told to stay away.
 const NOT_READY_RETRY: Duration = Duration::from_secs(1);
@@ -44,6 +45,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Queue {
     pub(crate) revision: Arc<Revision>,
     pub(crate) metrics: FunctionMetrics,
+    pub(crate) tally: Tally,
     pub(crate) shared: Arc<Shared>,
     /// The revision's name, as a header's value.
     pub(crate) label: HeaderValue,
@@ -83,6 +85,11 @@ enum Wish {
 type Wishes = SmallVec<[Wish; 2]>;
 
 impl Queue {
+    /// How many requests wait for a slot.
+    pub(crate) fn waiting(&self) -> u32 {
+        u32::try_from(self.state.lock().core.queued()).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn new(revision: Arc<Revision>, shared: Arc<Shared>) -> Arc<Self> {
         let state = State {
             core: Dispatch::new(config(&revision)),
@@ -96,6 +103,7 @@ impl Queue {
         };
         Arc::new_cyclic(|me| Queue {
             metrics: shared.metrics.gateway.function(&revision.function),
+            tally: Tally::default(),
             label: leased::label(revision.name.short()),
             revision,
             shared,
@@ -141,7 +149,7 @@ impl Queue {
         };
         self.say(wishes);
         if is_finished {
-            self.shared.forget_if_finished(&self.revision.name);
+            self.shared.routes.forget_if_finished(&self.revision.name);
         }
     }
 

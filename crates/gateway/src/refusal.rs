@@ -57,6 +57,11 @@ impl Refusal {
         Refusal { status: StatusCode::NOT_IMPLEMENTED, ..Refusal::new(Reason::BadRequest, message) }
     }
 
+    /// The sentence for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn about(mut self, revision: &Arc<Revision>) -> Self {
         self.revision = Some(revision.clone());
         self
@@ -105,7 +110,7 @@ impl From<CallError> for Refusal {
 /// The status a reason stands for.
 pub(crate) fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::NoSuchFunction => StatusCode::NOT_FOUND,
+        Reason::NoSuchFunction | Reason::NoSuchTag | Reason::FunctionGone => StatusCode::NOT_FOUND,
         Reason::BadRequest => StatusCode::BAD_REQUEST,
         Reason::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         Reason::QueueTimeout
@@ -116,7 +121,6 @@ pub(crate) fn status(reason: Reason) -> StatusCode {
         | Reason::StartFailed => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Reason::InstanceDied | Reason::BadResponse => StatusCode::BAD_GATEWAY,
-        Reason::FunctionGone => StatusCode::NOT_FOUND,
     }
 }
 
@@ -131,7 +135,7 @@ fn sentence(reason: Reason) -> &'static str {
             "no instance was free in time (spec.queue.wait); try again later, or raise \
              spec.scale.max"
         }
-        Reason::FunctionGone => "the function was deleted while the request waited",
+        Reason::FunctionGone => "the function was deleted or replaced while the request waited",
         Reason::NoCapacity => "no node has room for another instance",
         _ => "the function cannot take the request now",
     }

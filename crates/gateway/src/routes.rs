@@ -2,18 +2,20 @@
 //!
 //! Functions are found by `NAME.NAMESPACE`, the two labels before `localhost` or
 //! the two segments behind `/fn` (there as `/fn/NAMESPACE/NAME`), so that one
-//! lookup serves both. Lookups allocate nothing and take no lock; writers replace
-//! one entry.
+//! lookup serves both; in front of the name there may be a tag (`TAG---NAME`). Lookups
+//! allocate nothing, save for a tag, and take no lock; writers replace one entry.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use gapless_proto::{FunctionRoute, RouteReadiness};
-use gapless_types::{FunctionKey, Revision, RevisionName};
+use gapless_proto::{FunctionRoute, RouteReadiness, RouteTag, RouteTarget};
+use gapless_types::{FunctionKey, Percent, Revision, RevisionName, TAG_SEPARATOR};
 use papaya::HashMap;
+use parking_lot::Mutex;
 
 use crate::queue::Queue;
+use crate::split::Split;
 
 /// What the platform's own host names end in (RFC 6761, section 6.3).
 const OWN_SUFFIX: &str = ".localhost";
@@ -26,14 +28,79 @@ const KEY_LEN_MAX: usize = 127;
 #[derive(Debug)]
 pub(crate) struct Route {
     current: ArcSwap<Current>,
+    /// Numbers the requests without a tag. It goes on over changes of the route, so that
+    /// a route stated often gives nobody more than its share.
+    requests: AtomicU64,
+    is_removed: AtomicBool,
 }
 
 /// Where a route leads now.
 #[derive(Debug)]
 pub(crate) struct Current {
+    pub(crate) targets: Box<[Target]>,
+    /// Over those that can run, or else those that are being prepared, or else those
+    /// that cannot.
+    split: Split,
+    /// Each with its target.
+    tags: Box<[(Arc<str>, usize)]>,
+    /// Hosts of the function's own.
+    hosts: Vec<Box<str>>,
+}
+
+/// A revision a route leads to.
+#[derive(Debug)]
+pub(crate) struct Target {
     pub(crate) revision: Arc<Revision>,
     pub(crate) readiness: RouteReadiness,
     pub(crate) entry: Arc<Entry>,
+}
+
+impl Current {
+    fn new(targets: Vec<(RouteTarget, Arc<Entry>)>, tags: Vec<RouteTag>) -> Self {
+        let is_weighted = |(target, _): &&(RouteTarget, _)| target.weight > Percent::ZERO;
+        let weighted = || targets.iter().filter(is_weighted).map(|(target, _)| target);
+        let best = weighted().map(|target| rank(&target.readiness)).min();
+        let weight = |(target, _): &(RouteTarget, _)| match Some(rank(&target.readiness)) == best {
+            true => target.weight,
+            false => Percent::ZERO,
+        };
+        let split = Split::new(&targets.iter().map(weight).collect::<Vec<_>>());
+        let mut hosts: Vec<_> = weighted().filter_map(|target| host_of(&target.revision)).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let find = |RouteTag { tag, revision }| {
+            let is_its = |(target, _): &(RouteTarget, _)| target.revision.name == revision;
+            Some((tag, targets.iter().position(is_its)?))
+        };
+        let tags = tags.into_iter().filter_map(find).collect();
+        let targets = targets.into_iter().map(|(target, entry)| {
+            let RouteTarget { revision, readiness, .. } = target;
+            Target { revision, readiness, entry }
+        });
+        Current { targets: targets.collect(), split, tags, hosts }
+    }
+
+    /// The target of a tag.
+    fn tagged(&self, tag: &str) -> Option<usize> {
+        self.tags.iter().find(|(name, _)| **name == *tag).map(|(_, target)| *target)
+    }
+
+    pub(crate) fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(|(tag, _)| &**tag)
+    }
+
+    fn has(&self, name: &RevisionName) -> bool {
+        self.targets.iter().any(|target| target.revision.name == *name)
+    }
+}
+
+/// Who is preferred: the less, the better.
+fn rank(readiness: &RouteReadiness) -> u8 {
+    match readiness {
+        RouteReadiness::Ready => 0,
+        RouteReadiness::Preparing => 1,
+        RouteReadiness::Failed(_) => 2,
+    }
 }
 
 /// A revision's queue, made when it is first needed: a function nobody calls
@@ -74,47 +141,77 @@ impl Entry {
         }
     }
 
+    /// It is about to be opened: it must not be forgotten.
+    fn reserve(&self) {
+        self.is_closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether it takes nothing new and nothing of it is left.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+            && self.queue.get().is_none_or(|queue| queue.is_finished())
+    }
+
     pub(crate) fn existing(&self) -> Option<&Arc<Queue>> {
         self.queue.get()
     }
 }
 
 impl Route {
-    pub(crate) fn current(&self) -> Arc<Current> {
-        self.current.load_full()
+    /// Where a request goes: to its tag's revision, or by weight. `None` when it has a
+    /// tag that leads nowhere, or when nothing has any weight.
+    pub(crate) fn choose(&self, tag: Option<&str>) -> (Arc<Current>, Option<usize>) {
+        let current = self.current.load_full();
+        let target = match tag {
+            Some(tag) => current.tagged(tag),
+            None => current.split.target(|| self.requests.fetch_add(1, Ordering::Relaxed)),
+        };
+        (current, target)
+    }
+
+    /// Whether the function is no more.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::SeqCst)
     }
 }
 
 /// Where a request is to go.
 pub(crate) struct Found {
     pub(crate) route: Arc<Route>,
+    /// The tag it named.
+    pub(crate) tag: Option<Box<str>>,
     /// How much of the path named the function.
     pub(crate) prefix_len: usize,
 }
+
+/// A revision no longer named, and what it was routed to.
+pub(crate) type Dropped = (RevisionName, Arc<Entry>);
 
 /// The routing table.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     by_name: HashMap<Box<str>, Arc<Route>>,
     by_host: HashMap<Box<str>, Arc<Route>>,
-    /// Current revisions and those that still finish something.
+    /// Revisions that are routed to and those that still finish something.
     revisions: HashMap<RevisionName, (Arc<Revision>, Arc<Entry>)>,
+    /// Held while `revisions` changes, so that none is forgotten while it is taken up
+    /// again. Never while a link is called, nor by a request.
+    changing: Mutex<()>,
 }
 
 impl Routes {
     /// The function a request is for, by host first, then by path.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<Found> {
         let host = without_port(host);
-        if let Some(own) = strip_suffix_ignore_case(host, OWN_SUFFIX) {
-            let route = with_lower_case(own, |key| get(&self.by_name, key));
-            if let Some(route) = route.flatten() {
-                return Some(Found { route, prefix_len: 0 });
-            }
+        if let Some(own) = strip_suffix_ignore_case(host, OWN_SUFFIX)
+            && let Some((route, tag)) = with_lower_case(own, |key| self.named(key)).flatten()
+        {
+            return Some(Found { route, tag, prefix_len: 0 });
         }
         if !self.by_host.is_empty()
             && let Some(route) = with_lower_case(host, |key| get(&self.by_host, key)).flatten()
         {
-            return Some(Found { route, prefix_len: 0 });
+            return Some(Found { route, tag: None, prefix_len: 0 });
         }
         self.find_by_path(path)
     }
@@ -125,57 +222,83 @@ impl Routes {
         let name = rest.split('/').next().unwrap_or_default();
         let mut buffer = [0u8; KEY_LEN_MAX];
         let key = joined(&mut buffer, name, namespace)?;
-        let route = get(&self.by_name, key)?;
+        let (route, tag) = self.named(key)?;
         let prefix_len = PATH_PREFIX.len() + namespace.len() + 1 + name.len();
-        Some(Found { route, prefix_len })
+        Some(Found { route, tag, prefix_len })
     }
 
-    /// States a function's route. Returns the entry of the revision it replaced.
-    pub(crate) fn set(&self, stated: FunctionRoute) -> Option<(RevisionName, Arc<Entry>)> {
-        let FunctionRoute { revision, readiness } = stated;
-        let name = revision.name.clone();
-        let table_key = table_key(&revision.function);
-        let former = get(&self.by_name, &table_key);
-        let entry = match self.revisions.pin().get(&name) {
-            Some((_, entry)) => entry.clone(),
-            None => Arc::new(Entry::default()),
+    /// The function called `NAME.NAMESPACE`, or `TAG---NAME.NAMESPACE`. No function's
+    /// name contains what stands behind a tag.
+    fn named(&self, key: &str) -> Option<(Arc<Route>, Option<Box<str>>)> {
+        if let Some(route) = get(&self.by_name, key) {
+            return Some((route, None));
+        }
+        let (label, _) = key.split_once('.')?;
+        let at = label.rfind(TAG_SEPARATOR)?;
+        let route = get(&self.by_name, &key[at + TAG_SEPARATOR.len()..])?;
+        Some((route, Some(key[..at].into())))
+    }
+
+    /// A revision is to be routed to: it takes requests, again if it did before. It does
+    /// so before a route leads to it, so that nobody is refused in between.
+    fn take_up(&self, revision: &Arc<Revision>) -> Arc<Entry> {
+        let entry = {
+            let _changing = self.changing.lock();
+            let revisions = self.revisions.pin();
+            let entry = match revisions.get(&revision.name) {
+                Some((_, entry)) => entry.clone(),
+                None => Arc::new(Entry::default()),
+            };
+            entry.reserve();
+            revisions.insert(revision.name.clone(), (revision.clone(), entry.clone()));
+            entry
         };
-        self.revisions.pin().insert(name.clone(), (revision.clone(), entry.clone()));
-        let current = Arc::new(Current { revision, readiness, entry });
-        let Some(route) = former else {
-            let host = host_of(&current.revision);
-            let route = Arc::new(Route { current: ArcSwap::new(current) });
-            if let Some(host) = host {
-                self.by_host.pin().insert(host, route.clone());
+        entry.open();
+        entry
+    }
+
+    /// States a function's route. Returns the revisions it no longer names.
+    pub(crate) fn set(&self, stated: FunctionRoute) -> Vec<Dropped> {
+        let FunctionRoute { function, targets, tags } = stated;
+        let take_up = |target: RouteTarget| {
+            let entry = self.take_up(&target.revision);
+            (target, entry)
+        };
+        let current = Arc::new(Current::new(targets.into_iter().map(take_up).collect(), tags));
+        let table_key = table_key(&function);
+        let Some(route) = get(&self.by_name, &table_key) else {
+            let route = Arc::new(Route {
+                current: ArcSwap::new(current.clone()),
+                requests: AtomicU64::new(0),
+                is_removed: AtomicBool::new(false),
+            });
+            for host in &current.hosts {
+                self.by_host.pin().insert(host.clone(), route.clone());
             }
             self.by_name.pin().insert(table_key.into(), route);
-            return None;
+            return Vec::new();
         };
-        let host = host_of(&current.revision);
-        let replaced = route.current.swap(current);
-        let former_host = host_of(&replaced.revision);
-        if former_host != host {
-            if let Some(former_host) = former_host {
-                self.give_up_host(&former_host, &route);
-            }
-            if let Some(host) = host {
-                self.by_host.pin().insert(host, route.clone());
-            }
+        let replaced = route.current.swap(current.clone());
+        for host in replaced.hosts.iter().filter(|host| !current.hosts.contains(host)) {
+            self.give_up_host(host, &route);
         }
-        let former_name = replaced.revision.name.clone();
-        (former_name != name).then(|| (former_name, replaced.entry.clone()))
+        for host in current.hosts.iter().filter(|host| !replaced.hosts.contains(host)) {
+            self.by_host.pin().insert(host.clone(), route.clone());
+        }
+        dropped(&replaced, |name| !current.has(name))
     }
 
-    /// The function is no more. Returns its revision's entry.
-    pub(crate) fn remove(&self, function: &FunctionKey) -> Option<(RevisionName, Arc<Entry>)> {
+    /// The function is no more. Returns the revisions it was routed to.
+    pub(crate) fn remove(&self, function: &FunctionKey) -> Vec<Dropped> {
         let table_key = table_key(function);
-        let route = get(&self.by_name, &table_key)?;
+        let Some(route) = get(&self.by_name, &table_key) else { return Vec::new() };
+        route.is_removed.store(true, Ordering::SeqCst);
         self.by_name.pin().remove(table_key.as_str());
-        let current = route.current();
-        if let Some(host) = host_of(&current.revision) {
-            self.give_up_host(&host, &route);
+        let current = route.current.load_full();
+        for host in &current.hosts {
+            self.give_up_host(host, &route);
         }
-        Some((current.revision.name.clone(), current.entry.clone()))
+        dropped(&current, |_| true)
     }
 
     /// Takes a host from `route`, unless another function has claimed it since.
@@ -195,19 +318,29 @@ impl Routes {
         revisions.values().filter_map(|(_, entry)| entry.existing().cloned()).collect()
     }
 
-    /// Whether a revision takes its function's new requests.
-    pub(crate) fn is_current(&self, name: &RevisionName) -> bool {
+    /// Whether a route leads to a revision.
+    fn is_routed(&self, name: &RevisionName) -> bool {
         let Some((revision, _)) = self.revision(name) else {
             return false;
         };
         get(&self.by_name, &table_key(&revision.function))
-            .is_some_and(|route| route.current().revision.name == *name)
+            .is_some_and(|route| route.current.load().has(name))
     }
 
-    /// Forgets a revision that is finished.
-    pub(crate) fn forget(&self, name: &RevisionName) {
-        self.revisions.pin().remove(name);
+    /// Forgets a revision that no route leads to and of which nothing is left.
+    pub(crate) fn forget_if_finished(&self, name: &RevisionName) {
+        let _changing = self.changing.lock();
+        let is_finished = self.revision(name).is_some_and(|(_, entry)| entry.is_finished());
+        if is_finished && !self.is_routed(name) {
+            self.revisions.pin().remove(name);
+        }
     }
+}
+
+/// The targets of a route that `is_dropped` picks.
+fn dropped(route: &Current, is_dropped: impl Fn(&RevisionName) -> bool) -> Vec<Dropped> {
+    let targets = route.targets.iter().filter(|target| is_dropped(&target.revision.name));
+    targets.map(|target| (target.revision.name.clone(), target.entry.clone())).collect()
 }
 
 fn get(map: &HashMap<Box<str>, Arc<Route>>, key: &str) -> Option<Arc<Route>> {
@@ -258,71 +391,4 @@ fn joined<'a>(buffer: &'a mut [u8; KEY_LEN_MAX], name: &str, namespace: &str) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use gapless_types::{FunctionSpec, Route as OwnRoute};
-
-    fn route(namespace: &str, name: &str, generation: u64, host: Option<&str>) -> FunctionRoute {
-        let function = FunctionKey::new(namespace, name).unwrap();
-        let mut spec = FunctionSpec::with_defaults();
-        spec.access.route = host.map(|host| OwnRoute { host: host.into(), path: "/".into() });
-        let revision = Revision { name: RevisionName::new(&function, generation), function, spec };
-        FunctionRoute { revision: Arc::new(revision), readiness: RouteReadiness::Ready }
-    }
-
-    fn found(routes: &Routes, host: &str, path: &str) -> Option<(String, usize)> {
-        let found = routes.find(host, path)?;
-        Some((found.route.current().revision.function.to_string(), found.prefix_len))
-    }
-
-    #[test]
-    fn functions_answer_to_host_path_and_their_own_host() {
-        let routes = Routes::default();
-        routes.set(route("default", "hello", 1, None));
-        routes.set(route("shop", "cart", 1, Some("Cart.Example.com")));
-        let hello = Some(("default/hello".to_owned(), 0));
-        assert_eq!(found(&routes, "hello.default.localhost:8080", "/"), hello);
-        assert_eq!(found(&routes, "HELLO.Default.LOCALHOST", "/x"), hello);
-        let by_path = Some(("default/hello".to_owned(), 17));
-        assert_eq!(found(&routes, "127.0.0.1:8080", "/fn/default/hello"), by_path);
-        assert_eq!(found(&routes, "127.0.0.1:8080", "/fn/default/hello/a/b"), by_path);
-        assert_eq!(found(&routes, "[::1]:8080", "/fn/default/hello/"), by_path);
-        let cart = Some(("shop/cart".to_owned(), 0));
-        assert_eq!(found(&routes, "cart.example.com:80", "/"), cart);
-    }
-
-    #[test]
-    fn nothing_else_answers() {
-        let routes = Routes::default();
-        routes.set(route("default", "hello", 1, None));
-        for (host, path) in [
-            ("other.default.localhost", "/"),
-            ("hello.localhost", "/"),
-            ("localhost", "/"),
-            ("example.com", "/"),
-            ("localhost", "/fn/default"),
-            ("localhost", "/fn/default/helloo"),
-            ("localhost", "/fn//hello"),
-            ("", "/"),
-        ] {
-            assert_eq!(found(&routes, host, path), None, "{host} {path}");
-        }
-        let long = "x".repeat(4000);
-        assert_eq!(found(&routes, &long, &format!("/fn/{long}/{long}")), None);
-    }
-
-    #[test]
-    fn another_revision_replaces_the_former_and_moves_the_host() {
-        let routes = Routes::default();
-        assert!(routes.set(route("default", "a", 1, Some("one.example"))).is_none());
-        assert!(routes.set(route("default", "a", 1, Some("one.example"))).is_none(), "again");
-        let (former, _) = routes.set(route("default", "a", 2, Some("two.example"))).unwrap();
-        assert_eq!(former.short(), "a-00001");
-        assert_eq!(found(&routes, "one.example", "/"), None);
-        assert!(found(&routes, "two.example", "/").is_some());
-        let key = FunctionKey::new("default", "a").unwrap();
-        assert_eq!(routes.remove(&key).unwrap().0.short(), "a-00002");
-        assert_eq!(found(&routes, "two.example", "/"), None);
-        assert!(routes.remove(&key).is_none());
-    }
-}
+mod tests;

@@ -9,10 +9,12 @@
 //! | `gapless bench` | [`bench`] |
 //! | `gapless demo` | [`demo`] |
 //! | `gapless sim`, `gapless lab start` | [`start`] |
+//! | `gapless lab balance` | [`balance`] |
 //! | `gapless replay`: a trace on a running platform | [`replay`] |
 //! | the platform as a child process, its API | [`platform`], [`api`], [`child`] |
 
 mod api;
+pub mod balance;
 pub mod bench;
 mod child;
 pub mod demo;

@@ -30,6 +30,14 @@ impl Stream {
             Endpoint::Local(_) => Err(io::Error::other("a local instance has no socket")),
         }
     }
+
+    /// Reads what is there; `WouldBlock` when that is nothing.
+    pub(crate) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read(bytes),
+            Stream::Unix(stream) => stream.try_read(bytes),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

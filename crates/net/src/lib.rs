@@ -3,7 +3,7 @@
 //! - [`server`]: accepts connections, serves HTTP/1.1 and HTTP/2 (prior
 //!   knowledge) on each, drains at shutdown;
 //! - [`client`]: connections to instances, kept in a small stack per instance
-//!   and driven by the request that uses them;
+//!   and driven by the request that uses them, and HTTP/1.1 on them;
 //! - [`upgrade`]: passes an upgraded connection (WebSocket) through.
 
 mod activity;

@@ -225,6 +225,7 @@ impl Node {
         StartTask {
             instance: start.instance,
             prepare: self.prepare_task(&start.revision),
+            config: Arc::clone(&start.config),
             logs: self.logs.sink(&start.revision.function, start.instance),
         }
     }

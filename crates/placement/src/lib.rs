@@ -9,13 +9,17 @@
 //! | the phases, and every policy | [`policy`], [`registry`] |
 //! | who owns the state, and how a batch is placed | [`cluster`] |
 //! | how the best node is found | `engine` |
+//! | how scores are weighed, and learned weights | [`balance`] |
+//! | which scores pull against which | [`conflicts`] |
 //!
 //! What always holds: no node's reservations exceed what it has, in any resource a
 //! filter guards; what is possible is placed, however few nodes were looked at
 //! first; the same calls give the same placements; "no room" is an answer that says
 //! what was lacking on how many nodes, not an error.
 
+pub mod balance;
 pub mod cluster;
+pub mod conflicts;
 pub mod context;
 pub mod domains;
 mod engine;

@@ -1,6 +1,8 @@
 //! Every policy there is, one line each. A new policy is a file in its phase's
 //! folder and a line here.
 
+use std::sync::Arc;
+
 use crate::policy::{ChoiceScore, DomainScore, Filter, Permit, Policy, Reserve, Score};
 use crate::profile::{ParamError, Params};
 use crate::{domains, filters, permits, reserves, scores};
@@ -8,11 +10,11 @@ use crate::{domains, filters, permits, reserves, scores};
 /// A policy made from a profile's parameters.
 #[derive(Debug)]
 pub(crate) enum Plugin {
-    Filter(Box<dyn Filter>),
-    Score(Box<dyn Score>),
-    Domain(Box<dyn DomainScore>),
-    Choice(Box<dyn ChoiceScore>),
-    Permit(Box<dyn Permit>),
+    Filter(Arc<dyn Filter>),
+    Score(Arc<dyn Score>),
+    Domain(Arc<dyn DomainScore>),
+    Choice(Arc<dyn ChoiceScore>),
+    Permit(Arc<dyn Permit>),
 }
 
 /// The phase of a policy.
@@ -67,28 +69,28 @@ const fn entry<P: Policy>(
 
 /// A filter, on by default.
 const fn filter<P: Policy + Filter + 'static>() -> Entry {
-    entry::<P>(Phase::Filter, Some(0.0), |p| Ok(Plugin::Filter(Box::new(P::read(p)?))))
+    entry::<P>(Phase::Filter, Some(0.0), |p| Ok(Plugin::Filter(Arc::new(P::read(p)?))))
 }
 
 /// A score of nodes, with its weight in the default profile.
 const fn score<P: Policy + Score + 'static>(default_weight: Option<f32>) -> Entry {
-    entry::<P>(Phase::Score, default_weight, |p| Ok(Plugin::Score(Box::new(P::read(p)?))))
+    entry::<P>(Phase::Score, default_weight, |p| Ok(Plugin::Score(Arc::new(P::read(p)?))))
 }
 
 /// A score of zones or racks, with its weight in the default profile.
 const fn domain<P: Policy + DomainScore + 'static>(default_weight: Option<f32>) -> Entry {
-    entry::<P>(Phase::Score, default_weight, |p| Ok(Plugin::Domain(Box::new(P::read(p)?))))
+    entry::<P>(Phase::Score, default_weight, |p| Ok(Plugin::Domain(Arc::new(P::read(p)?))))
 }
 
 /// A score drawn per decision, with its weight in the default profile.
 const fn choice<P: Policy + ChoiceScore + 'static>(default_weight: Option<f32>) -> Entry {
-    entry::<P>(Phase::Score, default_weight, |p| Ok(Plugin::Choice(Box::new(P::read(p)?))))
+    entry::<P>(Phase::Score, default_weight, |p| Ok(Plugin::Choice(Arc::new(P::read(p)?))))
 }
 
 /// A permit.
 const fn permit<P: Policy + Permit + 'static>(is_default: bool) -> Entry {
     let weight = if is_default { Some(0.0) } else { None };
-    entry::<P>(Phase::Permit, weight, |p| Ok(Plugin::Permit(Box::new(P::read(p)?))))
+    entry::<P>(Phase::Permit, weight, |p| Ok(Plugin::Permit(Arc::new(P::read(p)?))))
 }
 
 /// Every policy, in the order in which filters are asked: cheap and telling first.

@@ -11,6 +11,7 @@
 //! | `GET /hello` | `hello` |
 //! | `POST /echo` | the body, streamed back |
 //! | `GET /env/NAME` | the variable's value, or 404 |
+//! | `GET /file/NAME` | the content of `$GAPLESS_FILES/NAME`, or 404 |
 //! | `GET /log/TEXT` | writes TEXT as a line to stdout and to stderr |
 //! | `GET /die` | none: exits with status 3 |
 //! | `GET /spin` | none: burns a core forever |

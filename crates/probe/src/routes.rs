@@ -37,6 +37,10 @@ pub(crate) fn route(head: &Head) -> Reply {
             Some(value) => Reply::Full("200 OK", Cow::Owned(value.into_encoded_bytes())),
             None => Reply::Full("404 Not Found", Cow::Borrowed(b"not set\n")),
         },
+        "file" => match file(rest) {
+            Some(content) => Reply::Full("200 OK", Cow::Owned(content)),
+            None => Reply::Full("404 Not Found", Cow::Borrowed(b"no such file\n")),
+        },
         "log" => log(rest),
         "die" => {
             eprintln!("dying, as asked");
@@ -53,6 +57,11 @@ pub(crate) fn route(head: &Head) -> Reply {
         "garbage" => Reply::Raw(b"\x16\x03\x01 this is not HTTP\r\nat all\r\n\r\n"),
         _ => Reply::Full("404 Not Found", Cow::Borrowed(b"the probe does not know this path\n")),
     }
+}
+
+fn file(name: &str) -> Option<Vec<u8>> {
+    let folder = std::env::var_os("GAPLESS_FILES")?;
+    std::fs::read(std::path::Path::new(&folder).join(name)).ok()
 }
 
 fn text(number: u64) -> Reply {

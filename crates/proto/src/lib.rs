@@ -7,6 +7,7 @@
 //! is harmless; each carries what tells old from new (a sequence number, or a
 //! state that only moves forward). In one process the links are called
 //! directly; across machines the same messages travel on streams.
+//! [`config`] is what an instance is given besides its code.
 //! *The wire* ([`body`], [`endpoint`]): a request as it moves between gateway
 //! and instance, streamed both ways and never collected.
 //!
@@ -15,14 +16,16 @@
 //! the callee may call back at once on the same thread.
 
 pub mod body;
+pub mod config;
 pub mod endpoint;
 pub mod lease;
 pub mod link;
 
 pub use body::{Body, BodyError};
+pub use config::{ConfigSource, Entries, NoConfigs, ResolvedConfig};
 pub use endpoint::{CallError, Endpoint, LocalCall, LocalService, Request, Response};
 pub use lease::{InstanceFact, Lease, StartFailure, StartKind, StartPhase, StartReport};
 pub use link::{
     ControlLink, Demand, FunctionRoute, GatewayLink, NodeFact, NodeLink, NodeListener,
-    RouteReadiness, StartInstance, StartsBlocked,
+    ProbeFailure, RouteReadiness, RouteTag, RouteTarget, StartInstance, StartsBlocked,
 };

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use gapless_types::{FunctionKey, InstanceId, NodeId, Revision, RevisionName, Time};
+use gapless_types::{
+    Fault, FunctionKey, InstanceId, NodeId, Outcomes, Percent, Revision, RevisionName, Time,
+};
 
-use crate::{Endpoint, InstanceFact, StartFailure, StartReport};
+use crate::{Endpoint, InstanceFact, ResolvedConfig, StartFailure, StartReport};
 
 /// How many instances of a revision a gateway wants, all told: those that serve
 /// now and those it wishes for.
@@ -33,13 +35,48 @@ pub trait ControlLink: Send + Sync {
     fn broken(&self, revision: &RevisionName, instance: InstanceId, why: &str);
 }
 
-/// A function as the gateway routes it.
+/// A function as the gateway routes it: which of its revisions take which share of
+/// its requests. One that is not named takes nothing new.
 #[derive(Clone, Debug)]
 pub struct FunctionRoute {
-    /// The revision that takes new requests.
+    /// The function.
+    pub function: FunctionKey,
+    /// Its revisions, each once. Weights count relative to each other: their sum need
+    /// not be 100%. A revision of no weight takes what a tag or a probe sends it, and
+    /// keeps its instances.
+    pub targets: Vec<RouteTarget>,
+    /// Tags, each once. A tagged request goes to the tag's revision whatever its weight.
+    pub tags: Vec<RouteTag>,
+}
+
+/// One of a function's revisions.
+#[derive(Clone, Debug)]
+pub struct RouteTarget {
+    /// The revision.
     pub revision: Arc<Revision>,
-    /// Whether it can run.
+    /// Its share of the requests that have no tag.
+    pub weight: Percent,
+    /// Whether it can run. While it cannot, its share goes to those that can; when none
+    /// can, requests wait for those that are being prepared.
     pub readiness: RouteReadiness,
+}
+
+/// A name that leads to one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTag {
+    /// The name, a DNS label.
+    pub tag: Arc<str>,
+    /// One of the route's targets. A tag whose revision is none of them leads nowhere.
+    pub revision: RevisionName,
+}
+
+impl FunctionRoute {
+    /// A route that gives everything to one revision.
+    pub fn single(revision: Arc<Revision>, readiness: RouteReadiness) -> Self {
+        let function = revision.function.clone();
+        let target = RouteTarget { revision, weight: Percent::WHOLE, readiness };
+        FunctionRoute { function, targets: vec![target], tags: Vec::new() }
+    }
 }
 
 /// Whether a revision can run.
@@ -66,8 +103,9 @@ pub struct StartsBlocked {
 
 /// Control to gateway.
 pub trait GatewayLink: Send + Sync {
-    /// States a function's route. Another revision replaces the former, which
-    /// finishes what it has and takes nothing new.
+    /// States a function's route, which replaces the former one. Revisions that are no
+    /// longer named finish what is being served and take nothing new; what waited for
+    /// them is moved to those that are. Routes of one function are stated one at a time.
     fn set_route(&self, route: FunctionRoute);
     /// The function is no more.
     fn remove_route(&self, function: &FunctionKey);
@@ -78,6 +116,24 @@ pub trait GatewayLink: Send + Sync {
     /// Room is wanted: the gateway reports so many idle instances as idle before their
     /// time, those first that are worth keeping least, of whichever functions.
     fn reclaim(&self, instances: u32);
+    /// What became of a revision's requests since this gateway first knew it: counts
+    /// that only grow. Nothing of a revision that was never called.
+    fn outcomes(&self, revision: &RevisionName) -> Outcomes;
+    /// Tries a revision, which must be one of a route's targets, of whatever weight and
+    /// readiness: takes a slot, which starts an instance if there is none, and sends
+    /// the request of its `spec.probe` there, if it has one. Neither is counted in its
+    /// outcomes. The caller bounds how long it waits, by dropping the future.
+    fn probe(&self, revision: &RevisionName) -> BoxFuture<'static, Result<(), ProbeFailure>>;
+}
+
+/// Why a revision did not pass its probe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProbeFailure {
+    /// Whose fault it is: if not the function's, trying again later makes sense.
+    pub fault: Fault,
+    /// A sentence for people.
+    pub message: String,
 }
 
 /// Control asks a node for an instance. Asking twice is asking once.
@@ -89,6 +145,8 @@ pub struct StartInstance {
     pub revision: Arc<Revision>,
     /// When the start was decided, for the `place` phase.
     pub asked_at: Time,
+    /// Its environment and files, with the values of secrets and configs as they are now.
+    pub config: Arc<ResolvedConfig>,
 }
 
 /// Control to node.

@@ -1,5 +1,6 @@
 //! The driver: prepares folders, works out launches, hands them to the warden.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -10,13 +11,14 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gapless_proto::{Endpoint, StartFailure};
+use gapless_sandbox::files::{FilesFolder, FilesRoot};
 use gapless_sandbox::{Driver, PrepareTask, Sandbox, StartTask, Started};
-use gapless_types::{Code, RevisionName};
+use gapless_types::{Code, EnvValue, RevisionName};
 use tokio::sync::{oneshot, watch};
 
 use crate::config::LinuxConfig;
-use crate::diagnose::platform_fault;
-use crate::launch::{Launch, search_path};
+use crate::diagnose::{not_created, platform_fault};
+use crate::launch::{Launch, Made, search_path};
 use crate::orders::{Address, Handle, Order, Post};
 use crate::program;
 use crate::revisions::{Folder, Revisions};
@@ -36,6 +38,7 @@ pub struct LinuxDriver {
 struct Inner {
     config: LinuxConfig,
     run_dir: Arc<RunDir>,
+    files: Arc<FilesRoot>,
     revisions: Revisions,
     handle: Arc<Handle>,
     next_key: AtomicU64,
@@ -58,6 +61,7 @@ impl LinuxDriver {
             Bounds { bytes_max: config.folder_bytes_max, entries_max: config.folder_entries_max };
         let inner = Inner {
             revisions: Revisions::new(run_dir.clone(), bounds),
+            files: FilesRoot::open(&config.run_dir)?,
             handle: Arc::new(Handle(post)),
             next_key: AtomicU64::new(1),
             config,
@@ -72,17 +76,31 @@ impl Inner {
         let folder = self.revisions.folder(task).await?;
         let spec = &task.revision.spec;
         if let Code::Command([name, ..]) = spec.code() {
-            let path = search_path(&self.config, &spec.env);
+            let declared = spec.env.get("PATH").and_then(EnvValue::text);
+            let path = search_path(&self.config, declared.map(OsStr::new));
             program::find(name, folder.as_deref().map(Folder::path), path)?;
         }
         Ok(folder)
+    }
+
+    /// Writes the instance's files, for those that have any.
+    async fn lay_out(&self, task: &StartTask) -> Result<Option<FilesFolder>, StartFailure> {
+        if task.config.files.is_empty() {
+            return Ok(None);
+        }
+        let (files, config) = (Arc::clone(&self.files), Arc::clone(&task.config));
+        let written = gapless_rt::spawn_blocking(move || files.lay_out(&config.files)).await;
+        let written = written.map_err(io::Error::other).and_then(|written| written);
+        written.map(Some).map_err(|error| not_created("the files of spec.files", &error))
     }
 
     async fn start(&self, task: StartTask) -> Result<Started, StartFailure> {
         let begun = Instant::now();
         let folder = self.revisions.folder(&task.prepare).await?;
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let launch = Launch::new(key, &task, folder, &self.config, &self.run_dir, begun)?;
+        let files = self.lay_out(&task).await?;
+        let made = Made { key, folder, files, begun };
+        let launch = Launch::new(&task, made, &self.config, &self.run_dir)?;
         let socket: Arc<Path> = launch.socket.as_path().into();
         let (reply, answer) = oneshot::channel();
         // From here on, dropping this future ends whatever has come of the order.

@@ -4,7 +4,7 @@
 //! The environment is made from nothing, so nothing of the platform's own leaks:
 //! `PATH`, `LANG`, `HOME` and `TMPDIR` (which `spec.env` may replace), `spec.env`,
 //! and the platform's word on who the instance is (which it may not): `PORT`,
-//! `GAPLESS_SOCKET`, `GAPLESS_INSTANCE`, `GAPLESS_FUNCTION`, `GAPLESS_REVISION`,
+//! `GAPLESS_SOCKET`, `GAPLESS_FILES` where there are files, `GAPLESS_INSTANCE`, `GAPLESS_FUNCTION`, `GAPLESS_REVISION`,
 //! and `K_SERVICE`, `K_CONFIGURATION`, `K_REVISION` of the Knative runtime contract.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gapless_proto::StartFailure;
+use gapless_sandbox::files::{FILES_VARIABLE, FilesFolder};
 use gapless_sandbox::{LogSink, StartTask};
-use gapless_types::Code;
+use gapless_types::{Code, Sensitive};
 
 use crate::config::LinuxConfig;
 use crate::diagnose::function_fault;
@@ -43,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) _folder: Option<Arc<Folder>>,
     /// Private to the instance, to be made and removed.
     pub(crate) scratch: PathBuf,
+    /// What `spec.files` asks for.
+    pub(crate) files: Option<FilesFolder>,
     /// Where it may listen.
     pub(crate) socket: PathBuf,
     /// `spec.resources.memory`.
@@ -60,23 +63,31 @@ impl fmt::Debug for Launch {
 }
 
 /// The `PATH` a revision's program is looked for in.
-pub(crate) fn search_path<'a>(
-    config: &'a LinuxConfig,
-    env: &'a BTreeMap<String, String>,
-) -> &'a OsStr {
-    env.get("PATH").map_or(config.path.as_os_str(), OsStr::new)
+pub(crate) fn search_path<'a>(config: &'a LinuxConfig, declared: Option<&'a OsStr>) -> &'a OsStr {
+    declared.unwrap_or(&config.path)
+}
+
+/// What was made for a start before it is worked out.
+pub(crate) struct Made {
+    /// The driver's own number for the instance.
+    pub(crate) key: u64,
+    /// The deployed folder.
+    pub(crate) folder: Option<Arc<Folder>>,
+    /// The instance's files.
+    pub(crate) files: Option<FilesFolder>,
+    /// When the start began.
+    pub(crate) begun: Instant,
 }
 
 impl Launch {
     /// Works out how to start the task's instance.
     pub(crate) fn new(
-        key: u64,
         task: &StartTask,
-        folder: Option<Arc<Folder>>,
+        made: Made,
         config: &LinuxConfig,
         run_dir: &RunDir,
-        begun: Instant,
     ) -> Result<Launch, StartFailure> {
+        let Made { key, folder, files, begun } = made;
         let spec = &task.prepare.revision.spec;
         let command: &[String] = match spec.code() {
             Code::Command(command) => command,
@@ -87,7 +98,8 @@ impl Launch {
             return Err(function_fault("NoCommand", message));
         };
         let (scratch, socket) = (run_dir.scratch(key), run_dir.socket(key));
-        let path = search_path(config, &spec.env);
+        let resolved = task.config.env.get("PATH").map(Sensitive::expose);
+        let path = search_path(config, resolved.map(OsStr::from_bytes));
         let found = program::find(name, folder.as_deref().map(Folder::path), path)?;
         let directory = folder.as_deref().map_or(scratch.as_path(), Folder::path);
         let directory = directory.as_os_str().as_bytes().to_vec();
@@ -98,10 +110,11 @@ impl Launch {
             command: command.join(" "),
             program: no_nul(found.into_os_string().into_vec(), "spec.command")?,
             arguments: arguments.collect::<Result<_, _>>()?,
-            environment: environment(task, config, &scratch, &socket)?,
+            environment: environment(task, config, &scratch, &socket, files.as_ref())?,
             directory: no_nul(directory, "the run folder")?,
             _folder: folder,
             scratch,
+            files,
             socket,
             memory_bytes_max: spec.resources.memory.0,
             logs: task.logs.clone(),
@@ -115,6 +128,7 @@ fn environment(
     config: &LinuxConfig,
     scratch: &Path,
     socket: &Path,
+    files: Option<&FilesFolder>,
 ) -> Result<Vec<CString>, StartFailure> {
     let revision = &task.prepare.revision;
     let mut variables: BTreeMap<&str, OsString> = BTreeMap::from([
@@ -123,12 +137,15 @@ fn environment(
         ("HOME", scratch.into()),
         ("TMPDIR", scratch.into()),
     ]);
-    for (name, value) in &revision.spec.env {
+    for (name, value) in &task.config.env {
         if name.is_empty() || name.contains('=') {
             let message = format!("spec.env: {name:?} is not a name for a variable");
             return Err(function_fault("BadEnvironment", message));
         }
-        variables.insert(name, value.into());
+        variables.insert(name, OsStr::from_bytes(value.expose()).into());
+    }
+    if let Some(files) = files {
+        variables.insert(FILES_VARIABLE, files.path().into());
     }
     variables.extend([
         ("GAPLESS_SOCKET", socket.into()),

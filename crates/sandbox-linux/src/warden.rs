@@ -322,15 +322,16 @@ impl Warden {
         self.unsettled.remove(&key);
         if let Some(mut process) = self.processes.remove(&key) {
             process.read_last(&mut self.buffer);
-            self.clear(&process.launch, process.port);
+            self.clear(&mut process.launch, process.port);
             process.finish();
         }
     }
 
-    fn clear(&mut self, launch: &Launch, port: u16) {
+    fn clear(&mut self, launch: &mut Launch, port: u16) {
         self.ports.give_back(port);
         // Most have none, or removed it themselves.
         let _ = std::fs::remove_file(&launch.socket);
         remove_scratch(self.run_dir.trash(), &launch.scratch);
+        launch.files = None;
     }
 }

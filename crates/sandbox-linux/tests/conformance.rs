@@ -43,8 +43,15 @@ fn setup() -> (Arc<dyn Driver>, Fixture) {
             "chmod +x",
         ),
     ];
-    let abilities =
-        [Ability::Echo, Ability::Env, Ability::Log, Ability::Die, Ability::Sleep, Ability::Count];
+    let abilities = [
+        Ability::Echo,
+        Ability::Env,
+        Ability::Files,
+        Ability::Log,
+        Ability::Die,
+        Ability::Sleep,
+        Ability::Count,
+    ];
     let fixture = fixture.with_abilities(&abilities);
     let fixture = bad.into_iter().fold(fixture, |fixture, (name, command, artifact, says)| {
         fixture.with_bad(BadArtifact { name, spec: spec(&command), artifact, says: vec![says] })

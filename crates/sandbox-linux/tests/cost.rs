@@ -23,7 +23,7 @@ async fn start_cost() {
         ("port", vec!["env", "-u", "GAPLESS_SOCKET", "./gapless-probe"]),
     ] {
         let mut setup = setup(&command);
-        setup.fixture.spec.env.insert("PROBE_STAMP".to_owned(), "1".to_owned());
+        setup.fixture.spec.env.insert("PROBE_STAMP".to_owned(), "1".into());
         setup.driver.prepare(setup.fixture.prepare_task()).await.unwrap();
         let mut rows: [Vec<Duration>; 6] = Default::default();
         for instance in 0..STARTS {

@@ -41,8 +41,8 @@ async fn a_program_on_the_port_is_reached_there() {
 #[tokio::test]
 async fn the_environment_is_exactly_what_the_documentation_says() {
     let mut setup = setup(&["sh", "-c", "env; pwd; exec ./gapless-probe"]);
-    setup.fixture.spec.env.insert("QUALITY".to_owned(), "80".to_owned());
-    setup.fixture.spec.env.insert("LANG".to_owned(), "de_DE.UTF-8".to_owned());
+    setup.fixture.spec.env.insert("QUALITY".to_owned(), "80".into());
+    setup.fixture.spec.env.insert("LANG".to_owned(), "de_DE.UTF-8".into());
     let logs = Lines::new();
     let started = setup.fixture.start_logged(&setup.driver, 0x2a, &logs).await;
     let lines = logs.of(LogStream::Stdout);

@@ -41,7 +41,12 @@ impl Bench {
         let name = RevisionName::new(&function, 1);
         let revision = Arc::new(Revision { name, function, spec });
         let prepare = PrepareTask { revision, artifact: Some(wasm) };
-        let task = StartTask { instance: InstanceId(1), prepare, logs: Arc::new(NoLog) };
+        let task = StartTask {
+            instance: InstanceId(1),
+            prepare,
+            config: Arc::default(),
+            logs: Arc::new(NoLog),
+        };
         let driver = WasmDriver::new(WasmConfig::new(cache)).expect("a driver");
         let begun = Instant::now();
         driver.prepare(task.prepare.clone()).await.expect("prepares");

@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gapless_proto::{StartFailure, StartKind, StartPhase, StartReport};
+use gapless_proto::{ResolvedConfig, StartFailure, StartKind, StartPhase, StartReport};
+use gapless_sandbox::files::{FilesFolder, FilesRoot};
 use gapless_sandbox::{Driver, LogSink, LogStream, PrepareTask, StartTask, Started};
-use gapless_types::{Code, RevisionName};
+use gapless_types::{Code, Fault, RevisionName};
 use parking_lot::Mutex;
 
 use crate::artifact::{self, Digest};
@@ -63,6 +64,8 @@ pub struct WasmFigures {
     pub resident_bytes: u64,
     /// Stores that exist now: ready, at work or lingering.
     pub stores: usize,
+    /// Instances that have files now.
+    pub files: usize,
 }
 
 /// Runs wasi:http components.
@@ -75,6 +78,7 @@ struct Shared {
     /// What each prepared revision runs; as many as there are revisions.
     prepared: Mutex<HashMap<RevisionName, Prepared>>,
     stores: Arc<AtomicUsize>,
+    files: Arc<FilesRoot>,
 }
 
 #[derive(Clone)]
@@ -89,11 +93,12 @@ impl WasmDriver {
         let shared = Arc::new(Shared {
             library: Arc::new(Library::new(
                 Engines::new(config.instances_max),
-                Cache::open(config.cache_dir)?,
+                Cache::open(config.cache_dir.clone())?,
                 Resident::new(config.resident_bytes_max),
             )),
             prepared: Mutex::default(),
             stores: Arc::default(),
+            files: FilesRoot::open(&config.cache_dir)?,
         });
         Ok(Arc::new(WasmDriver { shared }))
     }
@@ -108,6 +113,7 @@ impl WasmDriver {
             resident,
             resident_bytes,
             stores: self.shared.stores.load(Ordering::Relaxed),
+            files: self.shared.files.live(),
         }
     }
 
@@ -159,7 +165,7 @@ impl Driver for WasmDriver {
 impl Shared {
     async fn prepare(&self, task: &PrepareTask) -> Result<(), StartFailure> {
         let spec = &task.revision.spec;
-        Terms::new(spec, Arc::new(NoLog))?;
+        Terms::new(spec, Arc::default(), Arc::new(NoLog))?;
         let artifact = artifact::path(task)?.to_owned();
         let (digest, bytes) = match spec.artifact.as_deref().and_then(Digest::read) {
             Some(digest) => (digest, None),
@@ -185,7 +191,10 @@ impl Shared {
     async fn start(self: Arc<Self>, task: StartTask) -> Result<Started, StartFailure> {
         let begun = Instant::now();
         let spec = &task.prepare.revision.spec;
-        let terms = Arc::new(Terms::new(spec, task.logs.clone())?);
+        let mut terms = Terms::new(spec, task.config.clone(), task.logs.clone())?;
+        let files = self.lay_out(&task.config).await?;
+        terms.files = files.as_ref().map(|files| files.path().to_owned());
+        let terms = Arc::new(terms);
         let artifact = artifact::path(&task.prepare)?;
         let (digest, bytes) = self.digest(&task.prepare, artifact).await?;
         let created = Instant::now();
@@ -194,7 +203,8 @@ impl Shared {
             None => self.library.module(digest, artifact, bytes).await?,
         };
         validate::memory(&module.component, terms.memory_bytes_max)?;
-        let seat = Seat::new(module, terms, self.library.engines.clone(), self.stores.clone());
+        let (engines, stores) = (self.library.engines.clone(), self.stores.clone());
+        let seat = Seat::new(module, terms, files, engines, stores);
         let live = seat.make_live().await.map_err(|error| start_failure(&error, &seat.terms))?;
         seat.keep_idle(live);
         // A component has no start-up of its own after its instantiation.
@@ -202,6 +212,24 @@ impl Shared {
             .with(StartPhase::Create, created - begun)
             .with(StartPhase::Boot, created.elapsed());
         Ok(Started { sandbox: Box::new(SeatSandbox::new(seat)), report })
+    }
+
+    /// Writes the instance's files, for those that have any.
+    async fn lay_out(
+        &self,
+        config: &Arc<ResolvedConfig>,
+    ) -> Result<Option<FilesFolder>, StartFailure> {
+        if config.files.is_empty() {
+            return Ok(None);
+        }
+        let (files, config) = (Arc::clone(&self.files), Arc::clone(config));
+        let written = gapless_rt::spawn_blocking(move || files.lay_out(&config.files)).await;
+        let written = written.map_err(io::Error::other).and_then(|written| written);
+        written.map(Some).map_err(|error| StartFailure {
+            fault: Fault::Platform,
+            kind: "CreateFailed",
+            message: format!("the node could not make the files of spec.files: {error}"),
+        })
     }
 
     /// Which component a start runs, with its bytes where they had to be read.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
-use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::engine::Flavor;
@@ -15,6 +15,7 @@ use crate::logs::GuestLog;
 use crate::outbound::Outbound;
 use crate::terms::Terms;
 use gapless_sandbox::LogStream;
+use gapless_sandbox::files::FILES_VARIABLE;
 
 /// Ticks until a guest that does not wait lets others run. Two, so that a short
 /// guest is not sent to the back of the queue by a tick that was due anyway.
@@ -41,12 +42,12 @@ impl Host {
         flavor: &Flavor,
         terms: &Arc<Terms>,
         stores: &Arc<AtomicUsize>,
-    ) -> Store<Host> {
+    ) -> wasmtime::Result<Store<Host>> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let host = Host {
             table,
-            wasi: wasi(terms),
+            wasi: wasi(terms)?,
             http: WasiHttpCtx::new(),
             outbound: Outbound::new(terms.clone()),
             memory: Memory { used_bytes: 0, max_bytes: terms.memory_bytes_max, was_refused: false },
@@ -58,7 +59,7 @@ impl Host {
         store.limiter(|host| &mut host.memory);
         store.set_epoch_deadline(TICKS_BEFORE_YIELD);
         store.epoch_deadline_callback(at_tick);
-        store
+        Ok(store)
     }
 
     /// Whether the guest asked for more memory than it may have.
@@ -85,8 +86,12 @@ fn at_tick(store: StoreContextMut<'_, Host>) -> wasmtime::Result<UpdateDeadline>
     Ok(UpdateDeadline::Yield(1))
 }
 
-/// No files, no sockets, no arguments: the declared environment and the logs.
-fn wasi(terms: &Arc<Terms>) -> WasiCtx {
+/// Where a guest finds the files of `spec.files`.
+const GUEST_FILES: &str = "/gapless/files";
+
+/// No sockets, no arguments, no files but the declared ones, to be read only: the
+/// declared environment and the logs.
+fn wasi(terms: &Arc<Terms>) -> wasmtime::Result<WasiCtx> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(GuestLog::new(terms.clone(), LogStream::Stdout))
@@ -94,10 +99,14 @@ fn wasi(terms: &Arc<Terms>) -> WasiCtx {
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    for (name, value) in &terms.env {
+    for (name, value) in terms.env() {
         builder.env(name, value);
     }
-    builder.build()
+    if let Some(files) = &terms.files {
+        builder.env(FILES_VARIABLE, GUEST_FILES);
+        builder.preopened_dir(files, GUEST_FILES, FsPerms::ReadOnly)?;
+    }
+    Ok(builder.build())
 }
 
 impl WasiView for Host {

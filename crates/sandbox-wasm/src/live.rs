@@ -29,7 +29,7 @@ impl Live {
         terms: &Arc<Terms>,
         stores: &Arc<AtomicUsize>,
     ) -> wasmtime::Result<Self> {
-        let mut store = Host::store(&module.flavor, terms, stores);
+        let mut store = Host::store(&module.flavor, terms, stores)?;
         let proxy = module.pre.instantiate_async(&mut store).await?;
         Ok(Live { proxy, store, uses: 0 })
     }

@@ -163,7 +163,7 @@ mod tests {
     fn lines_are_split_at_their_ends_and_at_the_bound() {
         let sink = Arc::new(Sink::default());
         let spec = FunctionSpec::with_defaults();
-        let terms = Arc::new(Terms::new(&spec, sink.clone()).unwrap());
+        let terms = Arc::new(Terms::new(&spec, Arc::default(), sink.clone()).unwrap());
         let log = GuestLog::new(terms, LogStream::Stdout);
         let (mut one, mut other) = (log.p2_stream(), log.p2_stream());
         one.write("a\nb".into()).unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use gapless_proto::{CallError, Endpoint, LocalCall, LocalService, Request, StartFailure};
+use gapless_sandbox::files::FilesFolder;
 use gapless_sandbox::{LogStream, Sandbox};
 use gapless_types::Reason;
 use parking_lot::Mutex;
@@ -38,6 +39,8 @@ const END_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Seat {
     pub(crate) module: Arc<Module>,
     pub(crate) terms: Arc<Terms>,
+    /// What `spec.files` asks for; gone when nothing of the seat runs.
+    files: Mutex<Option<FilesFolder>>,
     engines: Arc<Engines>,
     stores: Arc<AtomicUsize>,
     idle: Mutex<Vec<Live>>,
@@ -54,12 +57,14 @@ impl Seat {
     pub(crate) fn new(
         module: Arc<Module>,
         terms: Arc<Terms>,
+        files: Option<FilesFolder>,
         engines: Arc<Engines>,
         stores: Arc<AtomicUsize>,
     ) -> Arc<Self> {
         Arc::new(Seat {
             module,
             terms,
+            files: Mutex::new(files),
             engines,
             stores,
             idle: Mutex::default(),
@@ -163,6 +168,11 @@ impl Seat {
         }
     }
 
+    fn remove_files(&self) {
+        let files = self.files.lock().take();
+        drop(files);
+    }
+
     /// Resolves when nothing of the seat runs.
     async fn empty(&self) {
         loop {
@@ -261,6 +271,7 @@ impl Sandbox for SeatSandbox {
                 self.seat.end_all();
                 let _ = tokio::time::timeout(END_WAIT, self.seat.empty()).await;
             }
+            self.seat.remove_files();
         }
         .boxed()
     }
@@ -270,5 +281,6 @@ impl Drop for SeatSandbox {
     fn drop(&mut self) {
         self.seat.close();
         self.seat.end_all();
+        self.seat.remove_files();
     }
 }

@@ -2,19 +2,22 @@
 //! specification and shared by all its stores.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gapless_proto::StartFailure;
+use gapless_proto::{ResolvedConfig, StartFailure};
 use gapless_sandbox::LogSink;
-use gapless_types::FunctionSpec;
+use gapless_types::{Fault, FunctionSpec, Sensitive};
 
 use crate::outbound::AllowedHosts;
 
 /// The terms.
 pub(crate) struct Terms {
-    pub(crate) env: Vec<(String, String)>,
+    pub(crate) config: Arc<ResolvedConfig>,
+    /// Where the files of `config` are on this machine.
+    pub(crate) files: Option<PathBuf>,
     pub(crate) memory_bytes_max: u64,
     pub(crate) timeout: Duration,
     pub(crate) hosts: AllowedHosts,
@@ -26,9 +29,15 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) fn new(spec: &FunctionSpec, logs: Arc<dyn LogSink>) -> Result<Self, StartFailure> {
+    pub(crate) fn new(
+        spec: &FunctionSpec,
+        config: Arc<ResolvedConfig>,
+        logs: Arc<dyn LogSink>,
+    ) -> Result<Self, StartFailure> {
+        check_text(&config)?;
         Ok(Terms {
-            env: spec.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            config,
+            files: None,
             memory_bytes_max: spec.resources.memory.0,
             timeout: spec.timeout.0,
             hosts: AllowedHosts::read(&spec.access.hosts)?,
@@ -37,6 +46,12 @@ impl Terms {
             logs,
             is_cancelled: AtomicBool::new(false),
         })
+    }
+
+    /// The environment; every value is text, as `new` has checked.
+    pub(crate) fn env(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = |value| std::str::from_utf8(Sensitive::expose(value)).ok();
+        self.config.env.iter().filter_map(move |(name, value)| Some((&**name, text(value)?)))
     }
 
     /// Whether everything that runs must end.
@@ -48,6 +63,17 @@ impl Terms {
     pub(crate) fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::SeqCst);
     }
+}
+
+/// A component's environment is text; a process's may be anything.
+fn check_text(config: &ResolvedConfig) -> Result<(), StartFailure> {
+    let wrong = config.env.iter().find(|(_, value)| std::str::from_utf8(value.expose()).is_err());
+    let Some((name, _)) = wrong else { return Ok(()) };
+    let message = format!(
+        "spec.env.{name}: its value is not UTF-8 text, which a component's environment must \
+         be; use spec.files for binary values"
+    );
+    Err(StartFailure { fault: Fault::Caller, kind: "ConfigNotText", message })
 }
 
 impl fmt::Debug for Terms {

@@ -69,6 +69,7 @@ async fn what_does_not_fit_the_budget_is_mapped_when_it_starts() {
     let start = gapless_sandbox::StartTask {
         instance: gapless_types::InstanceId(1),
         prepare: task.clone(),
+        config: Default::default(),
         logs: gapless_sandbox::conformance::Lines::new(),
     };
     driver.start(start).await.expect("starts");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use gapless_sandbox::Driver;
 use gapless_sandbox::conformance::{Ability, BadArtifact, Fixture};
+use gapless_sandbox_wasm::WasmFigures;
 use gapless_types::FunctionSpec;
 
 fn bad(name: &'static str, wat_or_bytes: &str, dir: &Path, says: &[&'static str]) -> BadArtifact {
@@ -33,7 +34,13 @@ fn fixture(driver: &Arc<gapless_sandbox_wasm::WasmDriver>, spec: FunctionSpec) -
     tight.resources.memory.0 = 64 << 10;
     let seen = driver.clone();
     Fixture::new(spec, Some(support::probe()))
-        .with_abilities(&[Ability::Echo, Ability::Env, Ability::Log, Ability::Sleep])
+        .with_abilities(&[
+            Ability::Echo,
+            Ability::Env,
+            Ability::Files,
+            Ability::Log,
+            Ability::Sleep,
+        ])
         .with_bad(bad("core-module", "(module)", dir.path(), &["core module", "wasm32-wasip2"]))
         .with_bad(bad(
             "wrong-world",
@@ -62,9 +69,9 @@ fn fixture(driver: &Arc<gapless_sandbox_wasm::WasmDriver>, spec: FunctionSpec) -
             artifact: Some(support::probe()),
             says: vec!["begins with a memory of", "spec.resources.memory"],
         })
-        .with_leftovers(move || match seen.figures().stores {
-            0 => Vec::new(),
-            stores => vec![format!("{stores} stores")],
+        .with_leftovers(move || match seen.figures() {
+            WasmFigures { stores: 0, files: 0, .. } => Vec::new(),
+            left => vec![format!("{left:?}")],
         })
         .keeping(dir)
 }

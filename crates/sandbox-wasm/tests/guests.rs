@@ -220,3 +220,18 @@ async fn requests_of_one_seat_run_side_by_side() {
     let response = probe.send(head, Body::Empty).await.unwrap();
     assert_eq!(response.status(), 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_cannot_write_to_its_files_nor_leave_their_folder() {
+    let probe = Probe::start(|spec| {
+        spec.files.insert("motd".to_owned(), "hello".into());
+    })
+    .await;
+    for path in ["/write/motd", "/write/new"] {
+        assert_eq!(probe.get(path).await.unwrap().0, 403, "{path}");
+    }
+    assert_eq!(probe.get("/file/motd").await.unwrap(), (200, "hello".to_owned()));
+    for path in ["/file/../motd", "/file/../../../etc/passwd", "/file//etc/passwd"] {
+        assert_eq!(probe.get(path).await.unwrap().0, 404, "{path}");
+    }
+}

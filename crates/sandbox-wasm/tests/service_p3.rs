@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use gapless_proto::{Body, Endpoint};
 use gapless_sandbox::conformance::Lines;
 use gapless_sandbox::{Driver, StartTask};
@@ -19,8 +21,12 @@ async fn a_service_answers_and_comes_to_its_end() {
         spec.reuse = reuse;
         let prepare = prepare_task(spec, &wasm);
         driver.prepare(prepare.clone()).await.expect("prepares");
-        let task =
-            StartTask { instance: gapless_types::InstanceId(1), prepare, logs: Lines::new() };
+        let task = StartTask {
+            instance: gapless_types::InstanceId(1),
+            prepare,
+            config: Arc::default(),
+            logs: Lines::new(),
+        };
         let started = driver.start(task).await.expect("starts");
         let Endpoint::Local(service) = started.sandbox.endpoint() else { panic!("local") };
         for _ in 0..10 {

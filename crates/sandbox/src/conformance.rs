@@ -18,6 +18,7 @@
 //! something was fast.
 
 mod checks;
+mod configuration;
 mod endings;
 mod fixture;
 mod guest;
@@ -27,6 +28,7 @@ pub use checks::{
     bad_artifacts_fail_clearly, environment_reaches_the_guest, logs_arrive_by_line,
     many_starts_at_once_all_serve, prepare_twice_is_once, two_at_once_are_separate,
 };
+pub use configuration::{files_reach_the_guest, kept_values_reach_the_guest};
 pub use endings::{
     a_dead_guest_is_reported, a_dropped_sandbox_is_gone, a_dropped_start_leaves_nothing,
     stop_while_idle_leaves_nothing, stop_while_serving_ends_the_call,
@@ -45,6 +47,8 @@ pub async fn run_all(driver: Arc<dyn Driver>, fixture: Fixture) {
     two_at_once_are_separate(driver.clone(), fixture.clone()).await;
     many_starts_at_once_all_serve(driver.clone(), fixture.clone()).await;
     environment_reaches_the_guest(driver.clone(), fixture.clone()).await;
+    kept_values_reach_the_guest(driver.clone(), fixture.clone()).await;
+    files_reach_the_guest(driver.clone(), fixture.clone()).await;
     logs_arrive_by_line(driver.clone(), fixture.clone()).await;
     prepare_twice_is_once(driver.clone(), fixture.clone()).await;
     a_forgotten_revision_starts_again(driver.clone(), fixture.clone()).await;
@@ -67,6 +71,8 @@ macro_rules! conformance_tests {
             two_at_once_are_separate
             many_starts_at_once_all_serve
             environment_reaches_the_guest
+            kept_values_reach_the_guest
+            files_reach_the_guest
             logs_arrive_by_line
             prepare_twice_is_once
             a_forgotten_revision_starts_again

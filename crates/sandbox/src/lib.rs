@@ -15,6 +15,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod files;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use gapless_proto::{Endpoint, StartFailure, StartReport};
+use gapless_proto::{Endpoint, ResolvedConfig, StartFailure, StartReport};
 use gapless_types::{Code, InstanceId, Revision, RevisionName};
 
 /// Makes sandboxes of one kind.
@@ -65,6 +66,8 @@ pub struct StartTask {
     pub instance: InstanceId,
     /// The revision and its artifact.
     pub prepare: PrepareTask,
+    /// The environment and files it is given, values in place.
+    pub config: Arc<ResolvedConfig>,
     /// Takes what the instance writes to stdout and stderr.
     pub logs: Arc<dyn LogSink>,
 }

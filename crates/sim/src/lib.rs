@@ -7,6 +7,7 @@
 //! | the run: which core is told what, and when | `engine` |
 //! | nodes: contention, turns, images | `node`, `sharing` |
 //! | what comes of it | [`Report`] |
+//! | placement alone, for weights: an hour of a cluster in a fraction of a second | [`placing`] |
 //!
 //! `dispatch`, `scaling` and `placement` are linked, not imitated: a function has a
 //! `Dispatch` as in a gateway and a `Fleet` as in control, and instances are placed
@@ -24,6 +25,7 @@ mod config;
 mod engine;
 mod node;
 mod place;
+pub mod placing;
 mod report;
 mod sharing;
 mod start;

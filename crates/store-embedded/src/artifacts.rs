@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
+use crate::folder;
+
 /// Largest artifact, unless another bound is given.
 pub const ARTIFACT_BYTES_MAX: u64 = 1 << 30;
 
@@ -125,12 +127,12 @@ impl ArtifactStore {
     }
 
     fn make_folders(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        folder::make(&self.folder)?;
         match fs::remove_dir_all(&self.uploads) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
             _ => {}
         }
-        fs::create_dir_all(&self.uploads)
+        folder::make(&self.uploads)
     }
 
     fn disk(&self, why: io::Error) -> ArtifactError {

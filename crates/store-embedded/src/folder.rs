@@ -23,7 +23,7 @@ pub(crate) struct FolderLock {
 
 /// Makes the folder and takes its lock.
 pub(crate) fn hold(folder: &Path) -> Result<FolderLock, StoreError> {
-    fs::create_dir_all(folder).map_err(|why| unusable("cannot make", folder, &why))?;
+    make(folder).map_err(|why| unusable("cannot make", folder, &why))?;
     let path = folder.join(LOCK_FILE);
     let mut file = OpenOptions::new()
         .read(true)
@@ -39,6 +39,21 @@ pub(crate) fn hold(folder: &Path) -> Result<FolderLock, StoreError> {
     }
     write_pid(&mut file).map_err(|why| unusable("cannot write in", folder, &why))?;
     Ok(FolderLock { _file: file })
+}
+
+/// Makes a folder, durably, with those above it that are missing.
+pub(crate) fn make(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new("."));
+    make(above)?;
+    match fs::create_dir(folder) {
+        Err(why) if !folder.is_dir() => return Err(why),
+        _ => {}
+    }
+    File::open(above)?.sync_all()
 }
 
 /// What the person is told whose data folder cannot be used.

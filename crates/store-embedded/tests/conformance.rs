@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gapless_store::{Store, conformance};
-use gapless_store_embedded::EmbeddedStore;
+use gapless_store_embedded::{Bounds, EmbeddedStore};
 
 macro_rules! checks {
     ($($check:ident)*) => {$(
@@ -17,15 +17,15 @@ macro_rules! checks {
     )*};
 }
 
-checks! {
-    reads_what_was_written
-    absent_is_not_an_error
-    revisions_order_every_write
-    expectations_decide
-    a_refused_write_changes_nothing
-    lists_by_prefix_in_key_order
-    takes_any_bytes
-    survives_reopening
-    compare_and_swap_loses_no_update
-    suite
+gapless_store::for_each_check! { checks }
+
+/// All on one place, whose log is cut into many files and checkpoints.
+#[test]
+fn suite() {
+    let folder = tempfile::tempdir().unwrap();
+    let bounds =
+        Bounds { segment_bytes: 4 << 10, checkpoint_bytes_min: 16 << 10, ..Bounds::default() };
+    conformance::suite(&|| -> Arc<dyn Store> {
+        EmbeddedStore::open_with(folder.path(), bounds).unwrap()
+    });
 }

@@ -4,14 +4,16 @@
 //! hot path takes no lock and allocates nothing: a gateway keeps the handles of
 //! a revision's metrics ([`FunctionMetrics`]) beside the revision.
 
+mod balance;
 mod histogram;
 pub mod log;
 mod metrics;
 pub mod names;
 mod trace;
 
+pub use balance::BalanceMetrics;
 pub use histogram::Histogram;
 pub use metrics::{
     ControlMetrics, FunctionMetrics, GatewayMetrics, Metrics, NodeMetrics, Start, StatusClass,
 };
-pub use trace::{Stage, Trace, TraceParent};
+pub use trace::{ServerTiming, Stage, Trace, TraceParent};

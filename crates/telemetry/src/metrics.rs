@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::{Histogram, names};
+use crate::{BalanceMetrics, Histogram, names};
 
 /// Functions that get labels of their own; those called later share
 /// `namespace="other"`, so that a scrape stays bounded.
@@ -101,6 +101,8 @@ pub struct Metrics {
     pub node: NodeMetrics,
     /// Control's.
     pub control: ControlMetrics,
+    /// The balancer's.
+    pub balance: BalanceMetrics,
 }
 
 impl Metrics {
@@ -110,7 +112,8 @@ impl Metrics {
         let gateway = GatewayMetrics::register(&mut registry);
         let node = NodeMetrics::register(&mut registry);
         let control = ControlMetrics::register(&mut registry);
-        Arc::new(Metrics { registry, gateway, node, control })
+        let balance = BalanceMetrics::register(&mut registry);
+        Arc::new(Metrics { registry, gateway, node, control, balance })
     }
 
     /// The text exposition (OpenMetrics 1.0).

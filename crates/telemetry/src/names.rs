@@ -31,3 +31,17 @@ pub const CONTROL_PLACEMENTS: &str = "gapless_control_placements";
 pub const CONTROL_DEMANDS: &str = "gapless_control_demands";
 /// API requests by method and status.
 pub const CONTROL_API_REQUESTS: &str = "gapless_control_api_requests";
+/// Share of a score in the weights that lead, by class, regime and policy.
+pub const BALANCE_WEIGHT: &str = "gapless_balance_weight";
+/// Estimated gain over the default profile, as a share of the cost, by class and regime.
+pub const BALANCE_GAIN: &str = "gapless_balance_gain";
+/// Half of that gain's 95% interval.
+pub const BALANCE_GAIN_CI95: &str = "gapless_balance_gain_ci95";
+/// Instances whose outcome is known, by class, regime and arm.
+pub const BALANCE_ARM_PLAYS: &str = "gapless_balance_arm_plays";
+/// Share of decisions, by class, regime and arm.
+pub const BALANCE_ARM_SHARE: &str = "gapless_balance_arm_share";
+/// Returns to the default weights, by reason.
+pub const BALANCE_ROLLBACKS: &str = "gapless_balance_rollbacks";
+/// 1 for the regime that the cluster is in.
+pub const BALANCE_REGIME: &str = "gapless_balance_regime";

@@ -3,7 +3,6 @@
 //! other systems trace it, `traceparent` (W3C Trace Context).
 
 use std::cell::Cell;
-use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -60,18 +59,63 @@ impl Trace {
 
     /// The value of `Server-Timing`: `queue;dur=1.234, execute;dur=0.056`, in
     /// milliseconds.
-    pub fn server_timing(&self) -> String {
-        let mut text = String::with_capacity(96);
+    pub fn server_timing(&self) -> ServerTiming {
+        let mut text = ServerTiming { bytes: [0; SERVER_TIMING_BYTES], len: 0 };
         for (name, took) in STAGE_NAMES.iter().zip(&self.stages) {
             if let Some(took) = took {
-                let comma = if text.is_empty() { "" } else { ", " };
-                let micros = took.as_micros();
-                let (millis, rest) = (micros / 1_000, micros % 1_000);
-                // Writing into a String cannot fail.
-                let _ = write!(text, "{comma}{name};dur={millis}.{rest:03}");
+                if text.len > 0 {
+                    text.push(b", ");
+                }
+                text.push(name.as_bytes());
+                text.push(b";dur=");
+                text.push_millis(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             }
         }
         text
+    }
+}
+
+/// Every stage: comma, longest name, `;dur=`, digits of the longest time and a point.
+const SERVER_TIMING_BYTES: usize = STAGE_COUNT * (2 + 7 + 5 + 21);
+
+/// The text of a `Server-Timing` header. It is made for every answer, so it lies
+/// in place and is put together by hand.
+#[derive(Clone, Debug)]
+pub struct ServerTiming {
+    bytes: [u8; SERVER_TIMING_BYTES],
+    len: usize,
+}
+
+impl ServerTiming {
+    /// Its bytes: visible ASCII and spaces.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
+        self.len += text.len();
+    }
+
+    /// A number of microseconds, in milliseconds with three decimals.
+    fn push_millis(&mut self, micros: u64) {
+        // Twenty digits and a point.
+        let mut text = [0u8; 21];
+        let (mut at, mut rest) = (text.len(), micros);
+        // Four digits at least: three decimals and the one before the point.
+        for place in 0.. {
+            if place == 3 {
+                at -= 1;
+                text[at] = b'.';
+            }
+            at -= 1;
+            text[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 && place >= 3 {
+                break;
+            }
+        }
+        self.push(&text[at..]);
     }
 }
 
@@ -107,9 +151,15 @@ impl TraceParent {
         TraceParent { trace: [random() | 1, random()], span: random() | 1 }
     }
 
-    /// The header's value: version, trace id, parent id, not sampled.
-    pub fn header(&self) -> String {
-        format!("00-{:016x}{:016x}-{:016x}-00", self.trace[0], self.trace[1], self.span)
+    /// The header's value, visible ASCII: version, trace id, parent id, not sampled.
+    pub fn header(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        for (number, at) in [(self.trace[0], 3), (self.trace[1], 19), (self.span, 36)] {
+            for (place, digit) in text[at..at + 16].iter_mut().enumerate() {
+                *digit = b"0123456789abcdef"[(number >> (60 - 4 * place)) as usize & 15];
+            }
+        }
+        text
     }
 }
 
@@ -117,21 +167,41 @@ impl TraceParent {
 mod tests {
     use super::*;
 
+    fn text(trace: &Trace) -> String {
+        String::from_utf8(trace.server_timing().as_bytes().to_vec()).unwrap()
+    }
+
     #[test]
     fn server_timing_lists_stages_in_order_in_milliseconds() {
         let mut trace = Trace::default();
+        assert_eq!(text(&trace), "");
         trace.set(Stage::Execute, Duration::from_micros(56));
         trace.set(Stage::Queue, Duration::from_micros(1234));
-        assert_eq!(trace.server_timing(), "queue;dur=1.234, execute;dur=0.056");
+        assert_eq!(text(&trace), "queue;dur=1.234, execute;dur=0.056");
         trace.set_start(&[Duration::from_millis(1); 5]);
-        assert!(trace.server_timing().contains("place;dur=1.000, fetch;dur=1.000, create"));
+        assert!(text(&trace).contains("place;dur=1.000, fetch;dur=1.000, create"));
+    }
+
+    #[test]
+    fn server_timing_has_room_for_the_longest_times() {
+        let mut trace = Trace::default();
+        trace.set_start(&[Duration::MAX; 5]);
+        for stage in [Stage::Queue, Stage::Connect, Stage::Execute] {
+            trace.set(stage, Duration::MAX);
+        }
+        assert!(text(&trace).ends_with("execute;dur=18446744073709551.615"));
+        for micros in [0, 1, 999, 1_000, 9_999, 10_000, 123_456_789] {
+            let mut trace = Trace::default();
+            trace.set(Stage::Queue, Duration::from_micros(micros));
+            assert_eq!(text(&trace), format!("queue;dur={}.{:03}", micros / 1000, micros % 1000));
+        }
     }
 
     #[test]
     fn identities_are_well_formed_and_differ() {
-        let one = TraceParent::generate().header();
-        let parts: Vec<&str> = one.split('-').collect();
-        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 32, 16, 2]);
-        assert_ne!(one, TraceParent::generate().header());
+        let fixed = TraceParent { trace: [0x1234, u64::MAX], span: 0xab };
+        let known = b"00-0000000000001234ffffffffffffffff-00000000000000ab-00";
+        assert_eq!(fixed.header(), *known);
+        assert_ne!(TraceParent::generate().header(), TraceParent::generate().header());
     }
 }

@@ -47,6 +47,8 @@ macro_rules! reasons {
 reasons! {
     /// No function answers to this host and path.
     NoSuchFunction = "no-such-function", Caller;
+    /// The function is there, but has no such tag.
+    NoSuchTag = "no-such-tag", Caller;
     /// The request is not valid HTTP for this platform.
     BadRequest = "bad-request", Caller;
     /// The function's queue is full.

@@ -29,6 +29,48 @@ pub fn check_name(name: &str) -> Result<(), IdError> {
     if ok { Ok(()) } else { Err(IdError(name.to_owned())) }
 }
 
+/// Longest name of an object that is no part of a host name, and of a key in one
+/// (Kubernetes: `DNS1123SubdomainMaxLength`).
+const OBJECT_NAME_LEN_MAX: usize = 253;
+
+/// Why a name or key of a secret or config cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectNameError {
+    /// The object's name.
+    #[error(
+        "{0:?} is not a valid name: use 1 to 253 lower-case letters, digits, '-' and '.', \
+         each part beginning and ending with a letter or digit"
+    )]
+    Name(String),
+    /// A key in it.
+    #[error("{0:?} is not a valid key: use 1 to 253 letters, digits, '-', '_' and '.', not '..'")]
+    Key(String),
+}
+
+/// Checks the name of a secret or config: a DNS subdomain (RFC 1123, section 2.1).
+pub fn check_object_name(name: &str) -> Result<(), ObjectNameError> {
+    let is_ok = name.len() <= OBJECT_NAME_LEN_MAX
+        && name.split('.').all(|label| {
+            let bytes = label.as_bytes();
+            let edge = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            bytes.iter().all(|b| edge(b) || *b == b'-')
+                && bytes.first().is_some_and(edge)
+                && bytes.last().is_some_and(edge)
+        });
+    if is_ok { Ok(()) } else { Err(ObjectNameError::Name(name.to_owned())) }
+}
+
+/// Checks a key of a secret or config. It may become a file's name, so it has no `/`
+/// and is not `..` (Kubernetes: `IsConfigMapKey`).
+pub fn check_key(key: &str) -> Result<(), ObjectNameError> {
+    let is_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let is_ok = (1..=OBJECT_NAME_LEN_MAX).contains(&key.len())
+        && key.bytes().all(is_char)
+        && key != "."
+        && !key.starts_with("..");
+    if is_ok { Ok(()) } else { Err(ObjectNameError::Key(key.to_owned())) }
+}
+
 /// A function's identity: namespace and name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionKey {
@@ -69,7 +111,8 @@ impl fmt::Debug for FunctionKey {
 
 /// A revision's identity, `NAMESPACE/NAME-NNNNN`: the function it was made from
 /// and which of its generations it is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RevisionName(Arc<str>);
 
 impl RevisionName {
@@ -163,6 +206,22 @@ mod tests {
         }
         for bad in ["", "-a", "a-", "A", "a.b", "a_b", "a/b", "ä", &"a".repeat(64)] {
             assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn objects_and_their_keys_have_names_that_can_be_files() {
+        for good in ["a", "web-tls", "a.b-c.d", &"a".repeat(253)] {
+            assert!(check_object_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "a.", "a..b", "A", "a/b", "-a", &"a".repeat(254)] {
+            assert!(check_object_name(bad).is_err(), "{bad}");
+        }
+        for good in ["TOKEN", "tls.crt", ".dockerconfigjson", "a_b-c"] {
+            assert!(check_key(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "..a", "a/b", "a b", "ä", &"a".repeat(254)] {
+            assert!(check_key(bad).is_err(), "{bad}");
         }
     }
 

@@ -8,19 +8,28 @@
 mod fault;
 mod function;
 mod ids;
+mod outcomes;
 mod quantity;
 mod revision;
+mod sensitive;
 mod time;
 
 pub use fault::{Fault, Reason};
 pub use function::{
-    Access, Code, Condition, DeviceRequest, FakeModel, FieldError, Function, FunctionSpec,
-    FunctionStatus, KeepAlive, LabelMatch, LabelOperator, Metadata, Placement, Preference, Queue,
-    Resources, Route, Scale, Start, StartMode, Tolerate, TypeMeta,
+    Access, Code, Condition, DeviceRequest, EnvFrom, EnvValue, FakeModel, FieldError, Function,
+    FunctionSpec, FunctionStatus, KeepAlive, Kept, LabelMatch, LabelOperator, LatencyMax, Metadata,
+    Placement, Preference, Probe, Queue, Reading, Reference, Resources, RevisionRef, RolloutSpec,
+    RolloutStatus, Route, Scale, Start, StartMode, TAG_SEPARATOR, Tolerate, TrafficStatus,
+    TrafficTarget, TypeMeta, is_platform_variable, nearest, read_object,
 };
-pub use ids::{FunctionKey, IdError, InstanceId, NodeId, RequestId, RevisionName, check_name};
-pub use quantity::{Bytes, CpuMillis, QuantityError, Span};
+pub use ids::{
+    FunctionKey, IdError, InstanceId, NodeId, ObjectNameError, RequestId, RevisionName, check_key,
+    check_name, check_object_name,
+};
+pub use outcomes::{Latencies, Outcomes};
+pub use quantity::{Bytes, CpuMillis, Percent, QuantityError, Span};
 pub use revision::Revision;
+pub use sensitive::Sensitive;
 pub use time::Time;
 
 /// The API group and version of every declared object.

@@ -2,10 +2,12 @@
 //! counts them. The notations are Kubernetes' resource quantities and Go's
 //! durations, limited to what makes sense for a function.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Why a quantity could not be read.
@@ -27,6 +29,83 @@ pub struct Bytes(pub u64);
 /// A length of time a person wrote down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
+
+/// A share of a whole, in hundredths of a percent, 0 to 10,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Percent(u16);
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Percent = Percent(0);
+    /// 100%.
+    pub const WHOLE: Percent = Percent(10_000);
+
+    /// A whole number of percent; more than 100 is 100.
+    pub const fn whole(percent: u32) -> Self {
+        if percent >= 100 { Percent::WHOLE } else { Percent(percent as u16 * 100) }
+    }
+
+    /// So many hundredths of a percent; more than 10,000 is 10,000.
+    pub const fn from_hundredths(hundredths: u32) -> Self {
+        if hundredths >= 10_000 { Percent::WHOLE } else { Percent(hundredths as u16) }
+    }
+
+    /// In hundredths of a percent.
+    pub const fn hundredths(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// As a number between 0 and 1.
+    pub fn ratio(self) -> f64 {
+        f64::from(self.0) / 10_000.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let hundredths = match split(text) {
+            Some((number, "%")) => (number * 100.0).round(),
+            _ => f64::NAN,
+        };
+        if (0.0..=10_000.0).contains(&hundredths) {
+            return Ok(Percent(hundredths as u16));
+        }
+        let expected = "a share between 0% and 100%, such as 1% or 0.5%";
+        Err(QuantityError { found: text.to_owned(), expected })
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 100.0)
+    }
+}
+
+/// [`Percent`] as a number of percent and not as text with its sign.
+pub(crate) mod percent_number {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Percent;
+
+    pub(crate) fn serialize<S: Serializer>(
+        percent: &Percent,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match percent.0 % 100 {
+            0 => serializer.serialize_u16(percent.0 / 100),
+            _ => serializer.serialize_f64(f64::from(percent.0) / 100.0),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Percent, D::Error> {
+        let percent = f64::deserialize(deserializer)?;
+        Ok(Percent::from_hundredths((percent * 100.0).round() as u32))
+    }
+}
 
 /// Splits `text` into a non-negative decimal number and the unit behind it.
 fn split(text: &str) -> Option<(f64, &str)> {
@@ -166,7 +245,46 @@ macro_rules! quantity_serde {
         }
     )*};
 }
-quantity_serde!(CpuMillis, Bytes, Span);
+quantity_serde!(CpuMillis, Bytes, Span, Percent);
+
+/// What people write, as a schema: inlined, because it is a scalar.
+macro_rules! quantity_schema {
+    ($name:ident, $schema:tt) => {
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+quantity_schema!(CpuMillis, {
+    "description": "A processor share in cores, such as 250m or 1.5.",
+    "x-kubernetes-int-or-string": true,
+    "pattern": "^[0-9]+(\\.[0-9]+)?m?$",
+});
+quantity_schema!(Bytes, {
+    "description": "An amount of memory in bytes, such as 128Mi or 1Gi.",
+    "x-kubernetes-int-or-string": true,
+    "pattern": "^[0-9]+(\\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$",
+});
+quantity_schema!(Percent, {
+    "description": "A share in percent, such as 1% or 0.5%.",
+    "type": "string",
+    "pattern": "^[0-9]+(\\.[0-9]{1,2})?%$",
+});
+quantity_schema!(Span, {
+    "description": "A length of time, such as 30s, 5m or 250ms.",
+    "type": "string",
+    "pattern": "^([0-9]+(\\.[0-9]+)?(h|m|s|ms|us))+$",
+});
 
 #[cfg(test)]
 mod tests {
@@ -194,6 +312,18 @@ mod tests {
         for bad in ["", "30", "s", "1d", "-1s", "1000h"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn percents_are_exact_to_the_hundredth() {
+        for (text, hundredths) in [("0%", 0), ("0.5%", 50), ("1%", 100), ("33.33%", 3_333)] {
+            let read: Percent = text.parse().unwrap();
+            assert_eq!((read.hundredths(), read.to_string().as_str()), (hundredths, text));
+        }
+        for bad in ["", "1", "0.01", "101%", "-1%", "1 %", "x%"] {
+            assert!(bad.parse::<Percent>().is_err(), "{bad}");
+        }
+        assert_eq!(Percent::whole(101), Percent::WHOLE);
     }
 
     #[test]

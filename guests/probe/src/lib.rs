@@ -6,6 +6,8 @@
 //! | `GET /hello` | `hello` |
 //! | `POST /echo` | the body, streamed back with its content type |
 //! | `GET /env/NAME` | the variable's value, or 404 |
+//! | `GET /file/NAME` | the content of `$GAPLESS_FILES/NAME`, or 404 |
+//! | `GET /write/NAME` | writes to that file: 200 when it could, 403 |
 //! | `GET /log/TEXT` | writes TEXT as a line to stdout and to stderr |
 //! | `GET /die` | none: traps |
 //! | `GET /spin` | none: burns a core forever |
@@ -15,6 +17,7 @@
 //! | `GET /fetch/HOST:PORT/PATH` | the status and body of `http://HOST:PORT/PATH`, or 502 with the error |
 
 mod fetch;
+mod file;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +55,12 @@ fn route(request: Request, answer: Answer, seen: u64) {
             Some(value) => answer.text(200, &value),
             None => answer.text(404, "not set\n"),
         },
+        "file" => match file::read(rest) {
+            Some(content) => answer.text(200, &String::from_utf8_lossy(&content)),
+            None => answer.text(404, "no such file\n"),
+        },
+        "write" if file::write(rest) => answer.text(200, "written\n"),
+        "write" => answer.text(403, "not to be written\n"),
         "log" => {
             log(rest);
             answer.text(200, "logged\n");

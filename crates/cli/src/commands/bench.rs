@@ -40,7 +40,21 @@ Examples:
   gapless lab start
   gapless lab start --scenario burst,day --seeds 3 --json
   gapless lab start --plots plots
-  gapless lab start --real";
+  gapless lab start --real
+  gapless lab balance --no-singles
+  gapless lab balance --mix web --cluster even --seeds 3 --json";
+
+const BALANCE_EXAMPLES: &str = "\
+Examples:
+  gapless lab balance                          everybody on every mix and cluster; about half an hour
+  gapless lab balance --no-singles --seeds 3   a few minutes
+  gapless lab balance --mix shop --cluster spot --plots plots --json
+  gapless lab balance --conflicts              which scores pull against which
+  gapless lab balance --tune --generations 20 > prior.json
+  gapless lab balance --prior prior.json       compare with another prior than the shipped one
+
+Nothing is started: nodes, instances and what they cost are modelled, placements and
+learning are the platform's own code. docs/balance.md says what is modelled.";
 
 /// Measure the platform on this machine.
 #[derive(clap::Args, Debug)]
@@ -79,6 +93,9 @@ enum Lab {
     /// Start planners, over workloads and seeds
     #[command(after_help = LAB_EXAMPLES)]
     Start(gapless_lab::start::lab::Args),
+    /// Weights of placement policies, fixed and learned, over workloads and clusters
+    #[command(after_help = BALANCE_EXAMPLES)]
+    Balance(gapless_lab::balance::Args),
 }
 
 pub(crate) fn sim(args: SimArgs) -> Outcome<ExitCode> {
@@ -86,8 +103,10 @@ pub(crate) fn sim(args: SimArgs) -> Outcome<ExitCode> {
 }
 
 pub(crate) fn lab(args: LabArgs) -> Outcome<ExitCode> {
-    let Lab::Start(args) = args.lab;
-    wait_for("the lab", gapless_lab::start::lab::run(args))
+    match args.lab {
+        Lab::Start(args) => wait_for("the lab", gapless_lab::start::lab::run(args)),
+        Lab::Balance(args) => wait_for("the lab", gapless_lab::balance::run(args)),
+    }
 }
 
 pub(crate) fn bench(args: BenchArgs) -> Outcome<ExitCode> {

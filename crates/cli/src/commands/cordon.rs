@@ -25,19 +25,20 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn cordon(args: Args) -> Outcome {
-    let path = path(&args.node)?;
-    let what = format!("cannot cordon node {}", args.node);
-    let node: Node = args.api.client()?.put(&what, &path, &json!({})).await?;
-    output::emit(&format!("node {} takes no new instances\n", node.metadata.name))
+    let name = set(&args, true, "cordon").await?;
+    output::emit(&format!("node {name} takes no new instances\n"))
 }
 
 pub(crate) async fn uncordon(args: Args) -> Outcome {
-    let path = path(&args.node)?;
-    args.api.client()?.delete(&format!("cannot uncordon node {}", args.node), &path).await?;
-    output::emit(&format!("node {} takes instances\n", args.node))
+    let name = set(&args, false, "uncordon").await?;
+    output::emit(&format!("node {name} takes instances\n"))
 }
 
-fn path(node: &str) -> Outcome<String> {
-    crate::args::check_name(node)?;
-    Ok(format!("{ROOT}/nodes/{node}/cordon"))
+async fn set(args: &Args, is_cordoned: bool, verb: &str) -> Outcome<String> {
+    crate::args::check_name(&args.node)?;
+    let path = format!("{ROOT}/nodes/{}", args.node);
+    let what = format!("cannot {verb} node {}", args.node);
+    let patch = json!({ "spec": { "unschedulable": is_cordoned } });
+    let node: Node = args.api.client()?.patch(&what, &path, &patch).await?;
+    Ok(node.metadata.name)
 }

@@ -7,25 +7,29 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use gapless_api::{WatchEvent, artifact_path, function_path};
-use gapless_types::{Code, Function};
+use gapless_api::{artifact_path, function_path};
+use gapless_types::{Code, Function, RolloutStatus};
 use http::{Method, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::io::ReaderStream;
 
+use super::get::follow::{Change, Follow};
 use super::get::list_path;
 use crate::archive::{self, Artifact};
-use crate::args::{ApiArgs, check_name, span};
-use crate::client::{self, Client};
+use crate::args::{ApiArgs, check_name, place, span};
+use crate::client::{self, Apply, Client};
+use crate::documents;
 use crate::failure::{Failure, Outcome};
 use crate::manifest::Manifest;
 use crate::output;
 
 /// Bytes read from the artifact at a time.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Who owns the fields that a function's folder declares.
+const MANAGER: &str = "gapless-deploy";
 /// How long an upload goes on before its progress is shown.
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
@@ -70,8 +74,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Outcome {
     args.name.iter().chain(&args.namespace).try_for_each(|name| check_name(name))?;
     let client = args.api.client()?;
-    let manifest = Manifest::read(&args.path, |value| adjust(value, &args))?;
-    let mut function = manifest.function.clone();
+    let namespace = args.api.namespace()?;
+    let manifest = Manifest::read(&args.path, |value| adjust(value, &args, &namespace))?;
+    let function = &manifest.function;
+    let mut document = manifest.document.clone();
     let artifact = match function.spec.code() {
         Code::Wasm => {
             let file = function.spec.wasm.clone().unwrap_or_default();
@@ -82,7 +88,7 @@ pub(crate) async fn run(args: Args) -> Outcome {
     };
     let sent = match artifact {
         Some(artifact) => {
-            function.spec.artifact = Some(artifact.digest.clone());
+            document["spec"]["artifact"] = artifact.digest.as_str().into();
             upload(&client, artifact).await?
         }
         None => "no code to upload".to_owned(),
@@ -90,7 +96,19 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let name = function.metadata.name.clone();
     let namespace = function.metadata.namespace.clone();
     let what = format!("cannot deploy function {namespace}/{name}");
-    let stored: Function = client.put(&what, &function_path(&namespace, &name), &function).await?;
+    document["metadata"]["name"] = name.as_str().into();
+    document["metadata"]["namespace"] = namespace.as_str().into();
+    documents::keep_declared(&mut document);
+    let path = function_path(&namespace, &name);
+    // What the folder says, its owner says: a deployment takes fields from others.
+    let options = Apply { manager: MANAGER, is_forced: true, ..Apply::default() };
+    let (mut stored, _): (Function, bool) = client.apply(&what, &path, &document, options).await?;
+    let abandoned = abandoned(&document["spec"], function, &stored);
+    if !abandoned.is_empty() {
+        let nothing = abandoned.into_iter().map(|field| (field, Value::Null));
+        let patch = serde_json::json!({ "spec": nothing.collect::<Map<String, Value>>() });
+        stored = client.patch(&what, &format!("{path}?fieldManager={MANAGER}"), &patch).await?;
+    }
     eprintln!("{sent}; {namespace}/{name} is declared, generation {}", stored.metadata.generation);
     if args.no_wait {
         return output::emit(&format!("function {namespace}/{name} deployed\n"));
@@ -99,7 +117,28 @@ pub(crate) async fn run(args: Args) -> Outcome {
     output::emit(&report(&ready))
 }
 
-fn adjust(value: &mut Value, args: &Args) {
+/// Fields of the specification that a former deployment named and this one does not, of
+/// which defaults are left. Nobody owns a default, so applying does not remove it; but a
+/// rollout of defaults is another than none.
+fn abandoned(named: &Value, wanted: &Function, stored: &Function) -> Vec<String> {
+    let fields = |function: &Function| match serde_json::to_value(&function.spec) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let wanted = fields(wanted);
+    let is_owned = |field: &String| {
+        let mut managed = stored.metadata.managed_fields.iter();
+        managed.any(|owned| owned["fieldsV1"]["f:spec"].get(format!("f:{field}")).is_some())
+    };
+    let left = fields(stored).into_iter().map(|(field, _)| field);
+    let is_wanted = |field: &String| wanted.contains_key(field) || named.get(field).is_some();
+    left.filter(|field| !is_wanted(field) && !is_owned(field)).collect()
+}
+
+fn adjust(value: &mut Value, args: &Args, namespace: &str) {
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.entry("namespace").or_insert_with(|| namespace.into());
+    }
     let fields = [("name", &args.name), ("namespace", &args.namespace)];
     for (field, wanted) in fields {
         let metadata = value.get_mut("metadata").and_then(Value::as_object_mut);
@@ -112,19 +151,36 @@ fn adjust(value: &mut Value, args: &Args) {
 fn report(function: &Function) -> String {
     let metadata = &function.metadata;
     let status = function.status.clone().unwrap_or_default();
-    let place = match metadata.namespace.as_str() {
-        "default" => String::new(),
-        namespace => format!(" -n {namespace}"),
-    };
+    let place = place(&metadata.namespace);
     format!(
-        "function {}/{} is ready, revision {}\n  {}\n  {}\ncall it: gapless invoke {}{place}\n",
+        "function {}/{} is ready, revision {}\n  {}\n  {}\n{}call it: gapless invoke {}{place}\n",
         metadata.namespace,
         metadata.name,
         status.revision,
         status.url,
         status.path_url,
+        status.rollout.as_ref().map_or_else(String::new, |rollout| rolling_out(function, rollout)),
         metadata.name
     )
+}
+
+/// What is left of the deployment when the new revision takes over step by step.
+fn rolling_out(function: &Function, rollout: &RolloutStatus) -> String {
+    let (to, name) = (&rollout.to, &function.metadata.name);
+    let place = place(&function.metadata.namespace);
+    match rollout.phase.as_str() {
+        "Progressing" => format!(
+            "  {to} is taking over: {}% now, step {} of {}; it rolls back by itself if it does worse\n  \
+             see it: gapless traffic {name}{place}; hurry it: gapless promote {name}{place}; \
+             take it back: gapless rollback {name}{place}\n",
+            rollout.percent, rollout.step, rollout.steps
+        ),
+        "Held" => format!(
+            "  {to} is held: spec.traffic names other revisions only; \
+             let it take requests: gapless traffic {name}{place} {to}=10 ...\n"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Sends the artifact unless the platform has it. Returns what was done, for people.
@@ -182,17 +238,20 @@ async fn wait_until_ready(
     let metadata = &stored.metadata;
     let name = format!("{}/{}", metadata.namespace, metadata.name);
     let path = list_path::<Function>(Some(&metadata.namespace));
-    let path = format!("{path}?watch=true&fieldSelector=metadata.name={}", metadata.name);
+    let only = format!("fieldSelector=metadata.name%3D{}", metadata.name);
     let mut last = None;
     let watch = async {
-        let mut events = client.lines("cannot wait for the function", &path).await?;
-        while let Some(event) = events.next_object::<WatchEvent<Function>>().await? {
-            if event.r#type == "DELETED" {
+        let mut follow = Follow::new(client.clone(), &path, &only);
+        loop {
+            let Change::Object { change, object } = follow.next().await? else { continue };
+            if change == "DELETED" {
                 let why = "somebody deleted it while it was being deployed";
                 return Err(Failure::new(format!("function {name} is not ready"), why));
             }
-            match judge(&event.object, metadata.generation) {
-                Verdict::Ready => return Ok(event.object),
+            let function: Function = serde_json::from_value(object)
+                .map_err(|error| Failure::new("cannot wait for the function", error))?;
+            match judge(&function, metadata.generation) {
+                Verdict::Ready => return Ok(function),
                 Verdict::Failed(reason, message) => {
                     return Err(Failure::new(format!("function {name} failed"), message)
                         .help(help_for(&reason, &metadata.name, &metadata.namespace)));
@@ -204,7 +263,6 @@ async fn wait_until_ready(
                 Verdict::Pending(message) => last = Some(message),
             }
         }
-        Err(Failure::new("cannot wait for the function", "the platform ended the watch"))
     };
     match client::within(Some(timeout), watch).await {
         Some(outcome) => outcome,
@@ -249,7 +307,7 @@ fn judge(function: &Function, generation: u64) -> Verdict {
 }
 
 fn help_for(reason: &str, name: &str, namespace: &str) -> String {
-    let place = if namespace == "default" { String::new() } else { format!(" -n {namespace}") };
+    let place = place(namespace);
     format!(
         "({reason}) see `gapless logs {name}{place}` and `gapless describe function {name}{place}`, \
          then correct it and deploy again"
@@ -282,6 +340,24 @@ mod tests {
             ..FunctionStatus::default()
         });
         function
+    }
+
+    #[test]
+    fn what_is_left_of_a_field_that_was_taken_out_is_found() {
+        let with = |spec: serde_json::Value, owned: serde_json::Value| {
+            let mut function = function(1, 1, "True");
+            function.spec = serde_json::from_value(spec).unwrap();
+            function.metadata.managed_fields = vec![json!({"fieldsV1": {"f:spec": owned}})];
+            function
+        };
+        let spec = json!({"wasm": "a.wasm"});
+        let wanted = with(spec, json!({}));
+        let named = json!({"wasm": "a.wasm", "artifact": "sha256:1"});
+        let rollout = json!({"wasm": "a.wasm", "artifact": "sha256:1", "rollout": {}});
+        let left = with(rollout.clone(), json!({"f:wasm": {}}));
+        assert_eq!(abandoned(&named, &wanted, &left), ["rollout"]);
+        let others = with(rollout, json!({"f:rollout": {"f:steps": {}}}));
+        assert_eq!(abandoned(&named, &wanted, &others), Vec::<String>::new());
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! `gapless describe function NAME`: what is declared, what is observed, which
-//! instances there are, and the latest lines of its log.
+//! `gapless describe function NAME`: why it is not ready, if it is not; what is declared,
+//! what is observed, its traffic, revisions and instances, what happened to it, and the
+//! latest lines of its log.
+
+mod history;
 
 use std::fmt::Write;
 
 use clap::ValueEnum;
-use gapless_api::{Instance, List, LogLine, function_path};
+use gapless_api::{Instance, List, LogLine, ROOT, Revision, function_path};
 use gapless_types::{Function, KeepAlive};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::get::{self, Listed, list_path};
-use super::logs;
-use crate::args::{ApiArgs, NamespaceArgs, check_name};
+use super::{logs, traffic};
+use crate::args::{ApiArgs, NamespaceArgs, check_name, place};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Format, Table, age};
@@ -50,7 +54,7 @@ enum Kind {
 pub(crate) async fn run(args: Args) -> Outcome {
     let Kind::Function = args.kind;
     let client = args.api.client()?;
-    let (namespace, name) = (&args.namespace.namespace, &args.name);
+    let (namespace, name) = (&args.namespace.of(&args.api)?, &args.name);
     check_name(name)?;
     check_name(namespace)?;
     let path = function_path(namespace, name);
@@ -61,12 +65,47 @@ pub(crate) async fn run(args: Args) -> Outcome {
             false => failure,
         }
     })?;
-    let mut text = summary(&function);
+    let mut text = trouble(&function);
+    text.push_str(&summary(&function));
+    text.push_str(&history::section("Traffic", &traffic::observed(&function)));
+    let now = Timestamp::now();
+    let path_of = format!("{ROOT}/namespaces/{namespace}/revisions");
+    let path_of = format!("{path_of}?labelSelector=gapless.dev%2Ffunction%3D{name}");
+    text.push_str(&history::revisions(&client.get::<List<Revision>>(&what, &path_of).await?, now));
     let list: List<Instance> = client.get(&what, &list_path::<Instance>(Some(namespace))).await?;
     let of_it = |instance: &Instance| instance.status.function == *name;
     text.push_str(&instances(&list.items.into_iter().filter(of_it).collect::<Vec<_>>()));
+    let path_of = format!("/api/v1/namespaces/{namespace}/events");
+    let path_of = format!("{path_of}?fieldSelector=involvedObject.name%3D{name}");
+    let events: List<Value> = client.get(&what, &path_of).await?;
+    text.push_str(&history::events(events.items, now));
     text.push_str(&log(&client, &what, &path).await?);
     output::emit(&text)
+}
+
+/// Why the function is not ready, and what helps; nothing when it is.
+fn trouble(function: &Function) -> String {
+    let status = function.status.clone().unwrap_or_default();
+    let (name, place) = (&function.metadata.name, place(&function.metadata.namespace));
+    let (status, reason, message) = match status.condition("Ready") {
+        Some(ready) if ready.status == "True" => return String::new(),
+        Some(ready) => (ready.status.as_str(), ready.reason.as_str(), ready.message.as_str()),
+        None => ("Unknown", "NotObserved", "the platform has not looked at it yet"),
+    };
+    let help = match (status, reason) {
+        ("Unknown", _) => {
+            format!("wait for it: `gapless wait function/{name}{place} --for=condition=Ready`")
+        }
+        (_, "RolledBack") => {
+            format!("correct it and deploy again, or `gapless promote {name}{place} --retry`")
+        }
+        (_, "NoCapacity") => format!("see `gapless explain {name}{place}` and `gapless get nodes`"),
+        _ => {
+            format!("see what it writes: `gapless logs {name}{place}`; correct it and deploy again")
+        }
+    };
+    let word = if status == "Unknown" { "Not ready yet" } else { "Not ready" };
+    format!("{word} ({reason}): {message}\n  {help}\n\n")
 }
 
 fn summary(function: &Function) -> String {

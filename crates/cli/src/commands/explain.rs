@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use gapless_api::{Explained, ROOT};
+use gapless_placement::balance::Class;
 use serde_json::Value;
 
 use crate::args::{ApiArgs, NamespaceArgs, OutputArgs};
@@ -16,6 +17,7 @@ Examples:
   gapless explain hello-00001-i000001     why the instance is where it is
   gapless explain hello                   where its next instance would go, or why nowhere
   gapless explain hello -o json
+  gapless explain --class start-bound/steady/light/anywhere   how policies are weighed for such
 
 `gapless get instances` lists the names. Decisions are kept as they were made, the
 latest 256 unless `gapless up --explain-decisions N` says otherwise; older ones are
@@ -26,7 +28,11 @@ explained as they would be made now.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// An instance, or a function
-    name: String,
+    #[arg(required_unless_present = "class")]
+    name: Option<String>,
+    /// Instead: what was learned of weighing policies for a class of workload
+    #[arg(long, value_name = "CLASS", conflicts_with = "name")]
+    class: Option<Class>,
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
@@ -36,8 +42,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Outcome {
+    let name = match (&args.name, args.class) {
+        (Some(name), _) => name,
+        (None, Some(class)) => {
+            return super::policies::explain_class(&args.api, class, args.output.output).await;
+        }
+        // The parser asks for one of them.
+        (None, None) => return Err(Failure::usage("cannot explain", "nothing was named")),
+    };
     let client = args.api.client()?;
-    let (namespace, name) = (&args.namespace.namespace, &args.name);
+    let namespace = &args.namespace.of(&args.api)?;
     crate::args::check_name(name)?;
     crate::args::check_name(namespace)?;
     let kind = if is_instance(name) { "instances" } else { "functions" };

@@ -64,6 +64,13 @@ pub(crate) struct Args {
     pub(crate) api: ApiArgs,
 }
 
+impl Args {
+    /// The namespace, once it is known.
+    fn namespace(&self) -> &str {
+        self.namespace.namespace.as_deref().unwrap_or_default()
+    }
+}
+
 fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("give it as 'name: value'")?;
     let name = name.trim().parse().map_err(|_| format!("{name:?} is not a header's name"))?;
@@ -71,10 +78,10 @@ fn header_line(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-pub(crate) async fn run(args: Args) -> Outcome {
+pub(crate) async fn run(mut args: Args) -> Outcome {
     check_name(&args.name)?;
-    check_name(&args.namespace.namespace)?;
-    let what = format!("cannot call function {}/{}", args.namespace.namespace, args.name);
+    args.namespace.namespace = Some(args.namespace.of(&args.api)?);
+    let what = format!("cannot call function {}/{}", args.namespace(), args.name);
     let api = args.api.client()?;
     let info: PlatformInfo = api.get(&what, &format!("{ROOT}/info")).await?;
     let gateway = Client::new(&info.gateway)?;
@@ -107,7 +114,7 @@ fn prepare(args: &Args, gateway: &Client) -> Outcome<Request<RequestBody>> {
     *request.method_mut() = method;
     *request.uri_mut() = path;
     let headers = request.headers_mut();
-    let host = format!("{}.{}.localhost:{}", args.name, args.namespace.namespace, gateway.port());
+    let host = format!("{}.{}.localhost:{}", args.name, args.namespace(), gateway.port());
     let host = host.parse().map_err(|error| Failure::usage("wrong name", error))?;
     headers.insert(header::HOST, host);
     let version = concat!("gapless/", env!("CARGO_PKG_VERSION"));
@@ -172,7 +179,7 @@ async fn call(what: &str, args: &Args, gateway: &Client, request: Request<Reques
     if status.is_success() || status.is_redirection() || status.is_informational() {
         return Ok(());
     }
-    let what = format!("function {}/{} answered", args.namespace.namespace, args.name);
+    let what = format!("function {}/{} answered", args.namespace(), args.name);
     Err(Failure::new(what, status))
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Outcome {
     let client = args.api.client()?;
-    let (namespace, name) = (&args.namespace.namespace, &args.name);
+    let (namespace, name) = (&args.namespace.of(&args.api)?, &args.name);
     check_name(name)?;
     check_name(namespace)?;
     let path = function_path(namespace, name);

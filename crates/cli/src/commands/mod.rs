@@ -3,20 +3,28 @@
 pub(crate) mod apply;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod context;
 pub(crate) mod cordon;
+pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod deploy;
 pub(crate) mod describe;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod invoke;
+pub(crate) mod kubeconfig;
 pub(crate) mod logs;
 pub(crate) mod new;
+pub(crate) mod policies;
 pub(crate) mod probe;
 pub(crate) mod replay;
+pub(crate) mod rollout;
 pub(crate) mod top;
+pub(crate) mod traffic;
 pub(crate) mod up;
+pub(crate) mod wait;
 
 use std::process::ExitCode;
 
@@ -42,7 +50,23 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
         Command::Logs(mut args) => talk!(logs, args),
         Command::Delete(mut args) => talk!(delete, args),
         Command::Apply(mut args) => talk!(apply, args),
+        Command::Diff(mut args) => {
+            args.api.inherit(root);
+            return wait_for(diff::run(args));
+        }
+        Command::Traffic(mut args) => talk!(traffic, args),
+        Command::Rollback(mut args) => {
+            args.api.inherit(root);
+            wait_for(rollout::rollback(args))?;
+        }
+        Command::Promote(mut args) => {
+            args.api.inherit(root);
+            wait_for(rollout::promote(args))?;
+        }
+        Command::Create(mut args) => talk!(create, args),
+        Command::Wait(mut args) => talk!(wait, args),
         Command::Explain(mut args) => talk!(explain, args),
+        Command::Policies(mut args) => talk!(policies, args),
         Command::Cordon(mut args) => {
             args.api.inherit(root);
             wait_for(cordon::cordon(args))?;
@@ -61,6 +85,11 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
             return wait_for(replay::run(args));
         }
         Command::Probe => probe::run()?,
+        Command::Context(args) => context::run(args)?,
+        Command::Kubeconfig(mut args) => {
+            args.api.inherit(root);
+            kubeconfig::run(&args)?;
+        }
         Command::Doctor(args) => doctor::run(&args)?,
         Command::Completions(args) => completions::run(&args)?,
     }

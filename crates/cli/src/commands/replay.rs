@@ -59,7 +59,7 @@ async fn place(args: &ReplayArgs) -> Outcome<Place> {
     let client = args.api.client()?;
     let info: PlatformInfo = client.get(what, &format!("{ROOT}/info")).await?;
     let gateway = args.gateway.as_deref().unwrap_or(&info.gateway);
-    let api_url = args.api.url();
+    let api_url = args.api.url()?;
     let (api, gateway) = (resolve(&api_url).await?, resolve(gateway).await?);
     Ok(Place { api, api_url, gateway })
 }

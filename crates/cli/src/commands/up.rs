@@ -68,6 +68,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = EXPLAIN_DECISIONS,
         value_parser = clap::value_parser!(u32).range(0..=EXPLAIN_DECISIONS_MAX))]
     explain_decisions: u32,
+    /// Weigh placement policies as the default profile says, and learn nothing from what comes of it
+    #[arg(long)]
+    no_balance: bool,
     /// What is said on stderr: error, warn, info, debug, trace, or by part: warn,gapless_gateway=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log_level: String,
@@ -137,6 +140,7 @@ pub(crate) fn run(args: Args) -> Outcome<ExitCode> {
         node_labels: args.node_labels,
         node_taints: args.node_taints,
         explain_decisions: args.explain_decisions as usize,
+        balances: !args.no_balance,
     };
     let outcome = runtime.block_on(serve(options));
     // Whatever still blocks (a compilation) has nobody to report to.

@@ -32,7 +32,12 @@ pub(crate) struct Run {
 
 impl Up {
     pub(crate) fn start(data_dir: &Path, flags: &[&str]) -> Self {
-        let mut child = command(data_dir, flags).stdout(Stdio::piped()).spawn().unwrap();
+        Up::start_at(data_dir, "127.0.0.1:0", flags)
+    }
+
+    /// One whose API is at `api`, where the one before was.
+    pub(crate) fn start_at(data_dir: &Path, api: &str, flags: &[&str]) -> Self {
+        let mut child = command_at(data_dir, api, flags).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let urls: Vec<String> = line
@@ -90,8 +95,12 @@ impl Drop for Up {
 
 /// `gapless up` on free ports.
 pub(crate) fn command(data_dir: &Path, flags: &[&str]) -> Command {
+    command_at(data_dir, "127.0.0.1:0", flags)
+}
+
+fn command_at(data_dir: &Path, api: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(GAPLESS);
-    command.args(["up", "--gateway", "127.0.0.1:0", "--api", "127.0.0.1:0", "--data-dir"]);
+    command.args(["up", "--gateway", "127.0.0.1:0", "--api", api, "--data-dir"]);
     command.arg(data_dir).args(flags).stdin(Stdio::null());
     command
 }

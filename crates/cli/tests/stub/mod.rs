@@ -133,10 +133,10 @@ async fn answer(state: Arc<Mutex<Platform>>, request: Request<Incoming>) -> Resp
     let mut platform = state.lock().unwrap();
     platform.calls.push(format!("{method} {path}"));
     let Some(inside) = path.strip_prefix(gapless_api::ROOT) else {
-        return if path == "/metrics" {
-            Response::default()
-        } else {
-            failure(404, "NotFound", &path)
+        return match path.as_str() {
+            "/metrics" => Response::default(),
+            path if path.ends_with("/events") => json(&List::<Value>::new("EventList", 1, vec![])),
+            path => failure(404, "NotFound", path),
         };
     };
     let parts: Vec<&str> = inside.trim_matches('/').split('/').collect();
@@ -150,7 +150,10 @@ async fn answer(state: Arc<Mutex<Platform>>, request: Request<Incoming>) -> Resp
         ["artifacts", digest] => platform.artifact(&method, digest, body),
         ["functions"] => platform.list(""),
         ["namespaces", namespace, "functions"] if query.contains("watch=true") => {
-            platform.watch(namespace)
+            match query.contains("resourceVersion=") {
+                true => failure(400, "BadRequest", "nothing changes here"),
+                false => platform.watch(namespace),
+            }
         }
         ["namespaces", namespace, "functions"] => platform.list(namespace),
         ["namespaces", namespace, "functions", name] => {
@@ -158,6 +161,7 @@ async fn answer(state: Arc<Mutex<Platform>>, request: Request<Incoming>) -> Resp
         }
         ["namespaces", _, "functions", _, "log"] => Response::new(Full::from(log(&query))),
         ["nodes"] => json(&List::<Value>::new("NodeList", 1, vec![])),
+        [.., "revisions"] => json(&List::<Value>::new("RevisionList", 1, vec![])),
         [.., "instances"] => json(&List::<Value>::new("InstanceList", 1, vec![])),
         _ => failure(404, "NotFound", &path),
     }
@@ -193,7 +197,7 @@ impl Platform {
     fn function(&mut self, method: &Method, key: &str, body: &[u8]) -> Response<Full<Bytes>> {
         let former = self.functions.get(key).cloned();
         match (method.as_str(), former) {
-            ("PUT", former) => {
+            ("PUT" | "PATCH", former) => {
                 let value: Value = serde_json::from_slice(body).unwrap();
                 let mut function = Function::from_value(value).unwrap();
                 function.metadata.generation = former.map_or(0, |old| old.metadata.generation) + 1;
@@ -244,7 +248,10 @@ impl Platform {
             let event = WatchEvent { r#type: "ADDED".to_owned(), object };
             serde_json::to_string(&event).unwrap() + "\n"
         };
-        Response::new(Full::from(self.of(namespace).into_iter().map(line).collect::<String>()))
+        let mut lines = self.of(namespace).into_iter().map(line).collect::<String>();
+        lines += r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1","annotations":"#;
+        lines += r#"{"k8s.io/initial-events-end":"true"}}}}"#;
+        Response::new(Full::from(lines + "\n"))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::response::IntoResponse;
-use gapless_api::Status;
+use gapless_api::{Status, StatusCause};
+use gapless_declared::Refusal;
 use gapless_types::FunctionKey;
 use http::{HeaderValue, StatusCode, header};
 
@@ -26,6 +27,32 @@ impl From<Box<Status>> for ApiError {
     fn from(status: Box<Status>) -> Self {
         ApiError(status)
     }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        ApiError(refusal.0)
+    }
+}
+
+impl ApiError {
+    /// The same, for those who answer in the words of declared objects.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        Refusal(self.0)
+    }
+}
+
+/// What the pure object machinery refuses.
+pub(crate) fn refused(error: impl Into<gapless_objects::Refusal>) -> ApiError {
+    let gapless_objects::Refusal { code, reason, message, causes } = error.into();
+    let mut status = Status::failure(code, reason, message);
+    let cause = |cause: gapless_objects::Cause| StatusCause {
+        reason: cause.reason.to_owned(),
+        message: cause.message,
+        field: cause.field,
+    };
+    status.details.causes = causes.into_iter().map(cause).collect();
+    status.into()
 }
 
 impl From<QueryRejection> for ApiError {

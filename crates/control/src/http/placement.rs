@@ -1,64 +1,19 @@
-//! Placement as people see and steer it: profiles, explanations, cordons.
+//! Why instances are where they are.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use gapless_api::{Explained, Node, ObjectMeta, PlacementProfile, Status};
+use gapless_api::{Explained, ObjectMeta, Status};
 use gapless_placement::Explanation;
-use gapless_types::{API_VERSION, NodeId};
-use http::StatusCode;
+use gapless_types::API_VERSION;
 
 use super::Api;
 use super::error::{ApiError, path_key};
-use super::functions::read_json;
-use super::lists;
-use crate::declare::not_found;
-use crate::profiles::no_profile;
+use crate::status::not_found;
 
 type Outcome<T> = Result<T, ApiError>;
-type Name = Result<Path<String>, PathRejection>;
 type Names = Result<Path<(String, String)>, PathRejection>;
-
-pub(crate) async fn profiles(State(api): State<Api>) -> Outcome<Response> {
-    lists::list(api, "PlacementProfileList", |control| control.profile_objects()).await
-}
-
-pub(crate) async fn read_profile(State(api): State<Api>, name: Name) -> Outcome<Response> {
-    let Path(name) = name?;
-    let control = api.control;
-    let found = gapless_rt::spawn_blocking(move || {
-        control.profile_object(&name).ok_or_else(|| Box::new(no_profile(&name)))
-    });
-    Ok(Json(found.await??).into_response())
-}
-
-pub(crate) async fn declare_profile(
-    State(api): State<Api>,
-    name: Name,
-    body: Body,
-) -> Outcome<Response> {
-    let Path(name) = name?;
-    let value = read_json(body).await?;
-    // The semaphore is never closed.
-    let _turn = api.declarations.acquire().await;
-    let control = api.control.clone();
-    let declared = gapless_rt::spawn_blocking(move || control.declare_profile(&name, value));
-    let (profile, is_new) = declared.await??;
-    let code = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((code, Json(profile)).into_response())
-}
-
-pub(crate) async fn delete_profile(
-    State(api): State<Api>,
-    name: Name,
-) -> Outcome<Json<PlacementProfile>> {
-    let Path(name) = name?;
-    let _turn = api.declarations.acquire().await;
-    let control = api.control.clone();
-    Ok(Json(gapless_rt::spawn_blocking(move || control.delete_profile(&name)).await??))
-}
 
 /// Why an instance is where it is.
 pub(crate) async fn explain_instance(State(api): State<Api>, names: Names) -> Outcome<Response> {
@@ -102,24 +57,4 @@ fn explained(
         is_as_decided,
         explanation,
     }
-}
-
-/// A node takes no new instances from now on.
-pub(crate) async fn cordon(State(api): State<Api>, name: Name) -> Outcome<Json<Node>> {
-    set_cordoned(&api, name, true)
-}
-
-/// It does again.
-pub(crate) async fn uncordon(State(api): State<Api>, name: Name) -> Outcome<Json<Node>> {
-    set_cordoned(&api, name, false)
-}
-
-fn set_cordoned(api: &Api, name: Name, is_cordoned: bool) -> Outcome<Json<Node>> {
-    let Path(name) = name?;
-    let found = api.control.nodes().set_cordoned(&NodeId::new(&name), is_cordoned);
-    let node = found.then(|| api.control.node_object_called(&name)).flatten();
-    node.map(Json).ok_or_else(|| {
-        let message = format!("there is no node {name:?}; `gapless get nodes` lists them");
-        Status::failure(404, "NotFound", message).into()
-    })
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use gapless_proto::{NodeFact, StartInstance};
+use gapless_proto::{NodeFact, ResolvedConfig, StartInstance};
 use gapless_scaling::Event;
 
 use super::{Effect, RevisionState};
 use crate::Control;
+use crate::configs::Kept;
 
 impl Control {
     /// Carries out effects until none is left, unless somebody else is at it.
@@ -40,8 +41,17 @@ impl Control {
             }
             Effect::Start(node, instance, asked_at) => match self.nodes().link(&node) {
                 Some(link) => {
-                    let revision = Arc::clone(revision);
-                    link.start(StartInstance { instance, revision, asked_at });
+                    let (function, spec) = (&revision.function, &revision.spec);
+                    match ResolvedConfig::resolve(function, spec, &Kept(self)) {
+                        Ok(config) => {
+                            let (revision, config) = (Arc::clone(revision), Arc::new(config));
+                            link.start(StartInstance { instance, revision, asked_at, config });
+                        }
+                        Err(failure) => {
+                            let gone = NodeFact::Gone(Some(Arc::new(failure)));
+                            self.on_node_fact(state, instance, gone);
+                        }
+                    }
                 }
                 None => self.on_node_fact(state, instance, NodeFact::Gone(None)),
             },
@@ -59,7 +69,14 @@ impl Control {
                 self.with_gateway(|gateway| gateway.reclaim(instances));
             }
             Effect::Closed => self.forget_revision(state),
-            Effect::Changed => self.watch_changed(&revision.function),
+            Effect::Changed => self.tell_touched(&revision.function),
+            Effect::Health => {
+                if let Some(trouble) = state.health().trouble {
+                    let reason = trouble.reason();
+                    self.happened(&revision.function, true, reason, trouble.message);
+                }
+                self.touch(&revision.function);
+            }
         }
     }
 }

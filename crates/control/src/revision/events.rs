@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gapless_declared::ObjectKey;
 use gapless_placement::Unplaced;
 use gapless_proto::{InstanceFact, Lease, NodeFact, StartFailure, StartsBlocked};
 use gapless_rt::Timer;
@@ -13,6 +14,8 @@ use jiff::Timestamp;
 
 use super::{CLOSE_WITHIN, Effect, Held, Inner, Phase, RevisionState, STOP_GRACE};
 use crate::Control;
+use crate::balance::End;
+use crate::status::{instance_name, instance_value};
 
 /// Idle instances that are asked to go at a time, for want of room.
 const RECLAIMED_MAX: u32 = 16;
@@ -40,12 +43,13 @@ impl Control {
                 }
                 NodeFact::Ready { endpoint, report } if held.phase == Phase::Starting => {
                     held.phase = Phase::Ready;
-                    self.nodes().confirm(instance);
+                    self.nodes().confirm(instance, report.total(), self.clock().now());
                     held.endpoint = Some(endpoint.clone());
                     held.report = Some(Arc::clone(&report));
                     let slots = state.revision.spec.concurrency;
                     let lease = Lease { slots, endpoint, start: report };
                     inner.outbox.push(Effect::Tell(instance, InstanceFact::Ready(lease)));
+                    self.tell_instance(state, instance, false);
                     self.apply(state, inner, Event::Ready { instance });
                 }
                 // It was told to end in the meantime, or said it before.
@@ -64,8 +68,15 @@ impl Control {
         failure: Option<Arc<StartFailure>>,
     ) {
         let Some(held) = inner.instances.remove(&instance) else { return };
-        self.nodes().release(instance);
+        self.tell_instance_gone(state, instance, &held);
         let is_nodes_fault = |failure: &Arc<StartFailure>| failure.fault == Fault::Platform;
+        let is_lost = held.phase != Phase::Ending && failure.as_ref().is_some_and(is_nodes_fault);
+        let end = match held.phase {
+            _ if is_lost => End::Lost,
+            Phase::Starting => End::Dropped,
+            _ => End::Done,
+        };
+        self.nodes().release(instance, end, self.clock().now());
         if held.phase == Phase::Starting && failure.as_ref().is_some_and(is_nodes_fault) {
             self.nodes().note_failure(&held.node);
         }
@@ -102,6 +113,7 @@ impl Control {
             inner.last_failure = Some(Arc::clone(&failure));
             inner.outbox.push(Effect::Tell(instance, InstanceFact::Gone(Some(failure))));
             inner.outbox.push(Effect::Stop(node, instance, Duration::ZERO));
+            self.tell_instance(state, instance, false);
             self.apply(state, inner, Event::Gone { instance, failed: true });
         }
         self.attend(state);
@@ -141,6 +153,7 @@ impl Control {
         let now = self.clock().now();
         let mut ids = || self.next_instance();
         let mut actions = Vec::new();
+        let before = ailment(inner);
         inner.fleet.on_event(now, event, &mut ids, &mut actions);
         let starts = starts_of(&actions);
         let mut placed = self.place(state, &starts, now).into_iter();
@@ -152,7 +165,9 @@ impl Control {
             index += 1;
             if let Action::Start { instance } = action {
                 match placed.next() {
-                    Some(Ok(node)) if unplaced == 0 => self.started(inner, instance, node, now),
+                    Some(Ok(node)) if unplaced == 0 => {
+                        self.started(state, inner, instance, node, now);
+                    }
                     outcome => {
                         unplaced += 1;
                         self.no_room(state, inner, instance, outcome);
@@ -170,6 +185,9 @@ impl Control {
         if !actions.is_empty() || !inner.outbox.is_empty() {
             inner.outbox.push(Effect::Changed);
         }
+        if before != ailment(inner) {
+            inner.outbox.push(Effect::Health);
+        }
     }
 
     /// Finds nodes for starts, all at once.
@@ -185,11 +203,19 @@ impl Control {
         self.nodes().place(state.shape, starts, now)
     }
 
-    fn started(&self, inner: &mut Inner, instance: InstanceId, node: NodeId, now: Time) {
+    fn started(
+        &self,
+        state: &RevisionState,
+        inner: &mut Inner,
+        instance: InstanceId,
+        node: NodeId,
+        now: Time,
+    ) {
         self.metrics().control.placed("placed");
         let (made, phase) = (Timestamp::now(), Phase::Starting);
         let held = Held { node: node.clone(), phase, made, endpoint: None, report: None };
         inner.instances.insert(instance, held);
+        self.tell_instance(state, instance, true);
         inner.outbox.push(Effect::Tell(instance, InstanceFact::Starting));
         inner.outbox.push(Effect::Start(node, instance, now));
     }
@@ -205,7 +231,7 @@ impl Control {
         match outcome {
             Some(Err(why)) => inner.shortage = Some(why),
             // Found room after another of its batch had not: given back.
-            Some(Ok(_)) => self.nodes().release(instance),
+            Some(Ok(_)) => self.nodes().release(instance, End::Dropped, self.clock().now()),
             None => {}
         }
         if !std::mem::replace(&mut inner.is_starved, true) {
@@ -216,11 +242,18 @@ impl Control {
     fn carry_out(&self, state: &Arc<RevisionState>, inner: &mut Inner, action: Action) {
         match action {
             Action::Start { .. } => unreachable!("starts are placed"),
-            Action::CancelStart { instance } => end(inner, instance, Duration::ZERO),
-            Action::Stop { instance } => end(inner, instance, STOP_GRACE),
+            Action::CancelStart { instance } => {
+                end(inner, instance, Duration::ZERO);
+                self.tell_instance(state, instance, false);
+            }
+            Action::Stop { instance } => {
+                end(inner, instance, STOP_GRACE);
+                self.tell_instance(state, instance, false);
+            }
             Action::Retire { instance } => {
                 if let Some(held) = inner.instances.get_mut(&instance) {
                     held.phase = Phase::Retiring;
+                    self.tell_instance(state, instance, false);
                     inner.outbox.push(Effect::Tell(instance, InstanceFact::Retiring));
                 }
             }
@@ -229,7 +262,6 @@ impl Control {
                 let is_told = !block.as_ref().is_some_and(is_first);
                 let blocked = block.map(|block| explain(state, inner, block));
                 inner.blocked = blocked.as_ref().map(|blocked| Arc::clone(&blocked.message));
-                inner.blocked_changed = Some(Timestamp::now());
                 // Idle instances make room first; who waits is told if that did not help.
                 if is_told {
                     inner.outbox.push(Effect::Blocked(blocked));
@@ -249,6 +281,21 @@ impl Control {
         }
     }
 
+    /// Tells who watches that an instance changed. Costs nothing while nobody does.
+    fn tell_instance(&self, state: &RevisionState, instance: InstanceId, is_new: bool) {
+        let key =
+            || ObjectKey::new(state.revision.function.namespace(), instance_name(state, instance));
+        self.kind_feeds().instances.tell(is_new, || (key(), None));
+    }
+
+    fn tell_instance_gone(&self, state: &RevisionState, instance: InstanceId, held: &Held) {
+        self.kind_feeds().instances.tell(false, || {
+            let key =
+                ObjectKey::new(state.revision.function.namespace(), instance_name(state, instance));
+            (key, Some(instance_value(state, &held.view(instance))))
+        });
+    }
+
     fn timer(&self, state: &Arc<RevisionState>) -> Timer {
         let (control, state) = (self.weak(), Arc::downgrade(state));
         Timer::spawn(*self.clock(), move || {
@@ -257,6 +304,12 @@ impl Control {
             }
         })
     }
+}
+
+/// What is wrong with a fleet, as far as people are told.
+fn ailment(inner: &Inner) -> (bool, bool) {
+    let is_failing = inner.fleet.failures() > 0 && inner.fleet.ready() == 0;
+    (is_failing, inner.blocked.is_some())
 }
 
 /// The instances that are to be started.

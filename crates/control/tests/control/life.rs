@@ -16,6 +16,21 @@ pub(crate) async fn deployed(bench: &mut Bench, name: &str) {
     bench.expect(&[&preparing, &ready]).await;
 }
 
+/// Waits until the status that is shown is the one that is stored.
+pub(crate) async fn until_stored(bench: &Bench, name: &str) {
+    let key = format!("functions.gapless.dev/default/{name}");
+    let path = format!("/apis/gapless.dev/v1/namespaces/default/functions/{name}");
+    loop {
+        let record = bench.store.get(&key).unwrap().unwrap();
+        let stored: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
+        let shown = bench.call("GET", &path, None).await.json();
+        if stored["status"]["conditions"] == shown["status"]["conditions"] {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn demand_becomes_an_instance_and_idleness_its_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -157,6 +172,7 @@ async fn a_minimum_is_kept_from_the_start_and_after_a_restart() {
     bench.expect(&["1 ready 1 slots"]).await;
     bench.control.idle(&revision("hello", 1), InstanceId(1));
     bench.expect(&[]).await;
+    until_stored(&bench, "hello").await;
     bench.close().await;
 
     let mut bench = open(folder.path()).await;
@@ -181,9 +197,13 @@ async fn a_new_revision_takes_over_once_it_is_prepared() {
     let (status, reason, message) = bench.condition("hello").await;
     assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "Preparing"));
     assert!(message.contains("hello-00001 serves until then"), "{message}");
-    bench.expect(&[]).await;
+    let both = |readiness: &str| {
+        format!("route default/hello-00001 ready + default/hello-00002 0% {readiness}")
+    };
+    bench.expect(&[&both("preparing")]).await;
     node.prepares.add_permits(1);
-    bench.expect(&["route default/hello-00002 ready", "1 retiring"]).await;
+    let told = [&both("ready"), "route default/hello-00002 ready", "1 retiring"];
+    bench.expect(&told).await;
     bench.demand(&revision("hello", 2), 1, 1);
     bench.expect(&["2 starting", "a: start 2"]).await;
     bench.ready(2);
@@ -208,7 +228,10 @@ async fn a_refused_revision_leaves_the_former_one_serving_also_after_a_restart()
     }
     let expected = "wrong world (hello-00001 goes on serving)";
     assert_eq!(bench.condition("hello").await.2, expected);
-    bench.expect(&[]).await;
+    bench.expect_start("route default/hello-00001 ready + default/hello-00002 0% preparing").await;
+    bench.expect_start("route default/hello-00001 ready + default/hello-00002 0% failed").await;
+    bench.expect(&["route default/hello-00001 ready"]).await;
+    until_stored(&bench, "hello").await;
     bench.close().await;
 
     let mut bench = open(folder.path()).await;
@@ -216,6 +239,8 @@ async fn a_refused_revision_leaves_the_former_one_serving_also_after_a_restart()
     assert_eq!(bench.condition("hello").await.2, expected);
     // Declared again unchanged, it is tried again.
     assert_eq!(bench.put("hello", spec).await.code, 200);
+    bench.expect_start("route default/hello-00001 ready + default/hello-00002 0% preparing").await;
+    bench.expect_start("route default/hello-00001 ready + default/hello-00002 0% ready").await;
     bench.expect(&["route default/hello-00002 ready", "a: forget hello-00001"]).await;
     assert_eq!(bench.condition("hello").await.0, "True");
 }
@@ -255,7 +280,7 @@ async fn a_deleted_function_ends_and_its_name_makes_new_revisions() {
     bench.demand(&hello, 9, 5);
     bench.control.released(&hello, InstanceId(1));
     bench.expect(&["1 gone", "a: stop 1"]).await;
-    assert_eq!(bench.put("hello", fake()).await.json()["metadata"]["generation"], json!(2));
+    assert_eq!(bench.put("hello", fake()).await.json()["metadata"]["generation"], json!(1));
     bench.expect_start("route default/hello-00002 preparing").await;
     bench.expect_start("route default/hello-00002 ready").await;
     bench.gone(1, None);
@@ -270,6 +295,7 @@ async fn a_deleted_function_ends_and_its_name_makes_new_revisions() {
 async fn no_node_for_this_code_is_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = open_without_nodes(folder.path()).await;
+    bench.control.begin();
     bench.put("hello", fake()).await;
     bench.expect_start("route default/hello-00001 preparing").await;
     bench.expect_start("route default/hello-00001 failed: no node can run default/hello").await;

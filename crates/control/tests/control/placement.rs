@@ -37,13 +37,18 @@ async fn placement_is_declared_explained_and_refused() {
     let path = format!("{root}/namespaces/default/instances/hello-00001-i000009/explain");
     assert_eq!(bench.call("GET", &path, None).await.code, 404);
 
-    let cordoned = bench.call("PUT", &format!("{root}/nodes/a/cordon"), None).await;
-    assert_eq!(cordoned.json()["status"]["cordoned"], true);
+    let path = format!("{root}/nodes/a");
+    let mut node = bench.call("GET", &path, None).await.json();
+    node["spec"]["unschedulable"] = json!(true);
+    let cordoned = bench.call("PUT", &path, Some(node.to_string().as_bytes())).await;
+    assert_eq!(cordoned.json()["status"]["cordoned"], true, "{cordoned:?}");
     let path = format!("{root}/namespaces/default/functions/hello/explain");
     let nowhere = bench.call("GET", &path, None).await.json();
     assert_eq!(nowhere["explanation"]["possible"], 0);
     assert!(nowhere["explanation"]["advice"].as_str().unwrap().contains("cordoned"), "{nowhere}");
-    assert_eq!(bench.call("DELETE", &format!("{root}/nodes/b/cordon"), None).await.code, 404);
+    let other = node.to_string().replace("\"a\"", "\"b\"");
+    let answer = bench.call("PUT", &format!("{root}/nodes/b"), Some(other.as_bytes())).await;
+    assert_eq!(answer.code, 404, "{answer:?}");
 
     // A function that names a profile keeps it; one that names none that exists is refused.
     let naming = |profile: &str| {

@@ -14,15 +14,17 @@ use gapless_api::{FunctionLogs, LogLine};
 use gapless_control::{Control, ControlConfig, ControlParts, NodeSpec};
 use gapless_proto::{
     Body, ControlLink as _, Demand, Endpoint, FunctionRoute, GatewayLink, InstanceFact, LocalCall,
-    LocalService, NodeFact, NodeLink, NodeListener as _, Request, RouteReadiness, StartFailure,
-    StartInstance, StartKind, StartReport, StartsBlocked,
+    LocalService, NodeFact, NodeLink, NodeListener as _, ProbeFailure, Request, RouteReadiness,
+    RouteTarget, StartFailure, StartInstance, StartKind, StartReport, StartsBlocked,
 };
 use gapless_rt::{Clock, Shutdown};
+use gapless_secret::Sealer;
 use gapless_store::Store;
 use gapless_store_embedded::{ArtifactStore, EmbeddedStore};
 use gapless_telemetry::Metrics;
 use gapless_types::{
-    Bytes, CpuMillis, Fault, FunctionKey, InstanceId, NodeId, Revision, RevisionName,
+    Bytes, CpuMillis, Fault, FunctionKey, InstanceId, NodeId, Outcomes, Percent, Revision,
+    RevisionName,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -49,12 +51,20 @@ impl FakeGateway {
 
 impl GatewayLink for FakeGateway {
     fn set_route(&self, route: FunctionRoute) {
-        let readiness = match route.readiness {
-            RouteReadiness::Ready => "ready".to_owned(),
-            RouteReadiness::Preparing => "preparing".to_owned(),
-            RouteReadiness::Failed(why) => format!("failed: {why}"),
+        let target = |target: &RouteTarget| {
+            let readiness = match &target.readiness {
+                RouteReadiness::Ready => "ready".to_owned(),
+                RouteReadiness::Preparing => "preparing".to_owned(),
+                RouteReadiness::Failed(why) => format!("failed: {why}"),
+            };
+            let share = match target.weight {
+                Percent::WHOLE => String::new(),
+                weight => format!("{weight} "),
+            };
+            format!("{} {share}{readiness}", target.revision.name)
         };
-        self.told(format!("route {} {readiness}", route.revision.name));
+        let targets: Vec<String> = route.targets.iter().map(target).collect();
+        self.told(format!("route {}", targets.join(" + ")));
     }
 
     fn remove_route(&self, function: &FunctionKey) {
@@ -81,6 +91,14 @@ impl GatewayLink for FakeGateway {
 
     fn reclaim(&self, instances: u32) {
         self.told(format!("reclaim {instances}"));
+    }
+
+    fn outcomes(&self, _: &RevisionName) -> Outcomes {
+        Outcomes::default()
+    }
+
+    fn probe(&self, _: &RevisionName) -> BoxFuture<'static, Result<(), ProbeFailure>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -163,6 +181,7 @@ pub(crate) struct Bench {
     pub(crate) nodes: Vec<Arc<FakeNode>>,
     pub(crate) api: SocketAddr,
     pub(crate) artifacts: Arc<ArtifactStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: Shutdown,
     told: mpsc::UnboundedReceiver<String>,
@@ -192,9 +211,11 @@ pub(crate) async fn open_without_nodes(folder: &Path) -> Bench {
         data_dir: folder.to_owned(),
         version: "0.0.0",
         decisions_kept: 0,
+        balances: true,
     };
     let parts = ControlParts {
-        store,
+        store: Arc::clone(&store),
+        sealer: Arc::new(Sealer::ephemeral()),
         artifacts: Arc::clone(&artifacts),
         logs: Arc::new(FakeLogs),
         gateway: Arc::downgrade(&gateway),
@@ -206,7 +227,18 @@ pub(crate) async fn open_without_nodes(folder: &Path) -> Bench {
     let served = Arc::clone(&control);
     tokio::spawn(async move { served.serve_api(listener).await });
     let nodes = Vec::new();
-    Bench { control, nodes, api, artifacts, metrics, shutdown, told, tell, _gateway: gateway }
+    Bench {
+        control,
+        nodes,
+        api,
+        artifacts,
+        store,
+        metrics,
+        shutdown,
+        told,
+        tell,
+        _gateway: gateway,
+    }
 }
 
 impl Bench {
@@ -227,7 +259,8 @@ impl Bench {
 
     /// Ends the platform, so that its folder can be opened again.
     pub(crate) async fn close(self) {
-        let Bench { control, shutdown, .. } = self;
+        let Bench { control, shutdown, store, .. } = self;
+        drop(store);
         assert!(shutdown.finish(DUE).await);
         let weak = Arc::downgrade(&control);
         drop(control);

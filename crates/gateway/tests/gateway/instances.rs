@@ -9,7 +9,7 @@ use gapless_proto::{Body, Endpoint, GatewayLink, InstanceFact};
 use gapless_types::InstanceId;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::platform::{Answered, Platform, Told, request, says, server, within};
 
@@ -130,6 +130,11 @@ async fn what_an_instance_does_wrong_is_told_apart() {
             ("garbage, not HTTP\r\n\r\n", "bad-response"),
             ("HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n", "bad-response"),
             ("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", "bad-response"),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n",
+                "bad-response",
+            ),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n", "bad-response"),
         ];
         for (id, (answer, reason)) in (1..).zip(cases) {
             platform.ready(&revision, id, 1, blunt(answer).await);
@@ -219,6 +224,103 @@ async fn many_streams_share_one_http2_connection() {
         };
         futures::future::join_all((0..200).map(ask)).await;
         assert_eq!(platform.metrics.gateway.connections.get(), 1);
+    })
+    .await;
+}
+
+/// An instance that answers each read of its connection with the next of `answers`,
+/// and keeps the connection; counts its connections.
+async fn scripted(answers: &'static [&'static str]) -> (Endpoint, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    gapless_rt::spawn(async move {
+        let mut answers = answers.iter();
+        let mut kept = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let mut bytes = [0u8; 4096];
+            while let Ok(1..) = stream.read(&mut bytes).await {
+                let Some(answer) = answers.next() else { break };
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            kept.push(stream);
+        }
+    });
+    (endpoint, connections)
+}
+
+#[tokio::test]
+async fn what_comes_before_and_behind_an_answer_is_not_the_next_one() {
+    within(async {
+        let platform = Platform::start().await;
+        let revision = platform.deploy(|_| ());
+        let (endpoint, connections) = scripted(&[
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n\
+             HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none",
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\ntwo\
+             HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nthree",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n",
+        ])
+        .await;
+        platform.ready(&revision, 1, 1, endpoint);
+        for (expected, accepted) in [("one", 1), ("two", 1), ("three", 2), ("four", 3)] {
+            let answered = platform.get("/").await;
+            assert_eq!((answered.text(), answered.header("link")), (expected, ""));
+            assert_eq!(connections.load(Ordering::SeqCst), accepted, "{expected}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_its_request_was_read_is_passed_on_whole() {
+    within(async {
+        let platform = Platform::start().await;
+        let revision = platform.deploy(|_| ());
+        let answer: &str = "HTTP/1.1 413 Too Large\r\ncontent-length: 6\r\n\r\nenough";
+        let (endpoint, connections) = scripted(Box::leak(Box::new([answer; 2]))).await;
+        platform.ready(&revision, 1, 1, endpoint);
+        for round in 1..=2 {
+            let mut client = TcpStream::connect(platform.address).await.unwrap();
+            let head = "POST / HTTP/1.1\r\nhost: hello.default.localhost\r\n\
+                        content-length: 1000000\r\n\r\nbegun";
+            client.write_all(head.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            while !text.ends_with("enough") {
+                text.push(char::from(client.read_u8().await.unwrap()));
+            }
+            assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
+            platform.until(|| platform.in_flight() == 0).await;
+            assert_eq!(connections.load(Ordering::SeqCst), round, "half a request stays on it");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_answer_on_a_kept_connection_is_504_and_closes_it() {
+    within(async {
+        let platform = Platform::start().await;
+        let revision = platform.deploy(|spec| spec.timeout.0 = Duration::from_millis(100));
+        let answer: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+        // It answers twice, then reads on and says nothing.
+        let (endpoint, connections) = scripted(Box::leak(Box::new([answer; 2]))).await;
+        platform.ready(&revision, 1, 1, endpoint);
+        assert_eq!(platform.get("/").await.text(), "hi");
+        // The alarm set for the first request is still running.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(platform.get("/").await.text(), "hi");
+        let began = platform.clock.now();
+        let late = platform.get("/").await;
+        assert_eq!(late.status(), 504);
+        assert!(late.error()["message"].as_str().unwrap().contains("0.1s (spec.timeout)"));
+        assert!(platform.clock.now() - began >= Duration::from_millis(100), "too early");
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+        platform.until(|| platform.in_flight() == 0).await;
     })
     .await;
 }

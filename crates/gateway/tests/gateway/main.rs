@@ -6,4 +6,5 @@ mod queueing;
 mod refusals;
 mod routing;
 mod streaming;
+mod traffic;
 mod upgrades;

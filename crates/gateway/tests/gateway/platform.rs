@@ -100,7 +100,7 @@ impl Platform {
         change(&mut spec);
         let revision_name = RevisionName::new(&function, generation);
         let revision = Arc::new(Revision { name: revision_name.clone(), function, spec });
-        self.gateway.set_route(FunctionRoute { revision, readiness });
+        self.gateway.set_route(FunctionRoute::single(revision, readiness));
         revision_name
     }
 

@@ -50,7 +50,7 @@ pub(super) async fn run(args: &Args) -> Result<Findings> {
     let platform = Platform::start(&[]).await?;
     let (code, path) = match args.kind {
         Kind::Wasm => (Code::wasm(HELLO), "/"),
-        Kind::Http => (warm::program()?, "/hello"),
+        Kind::Http => (warm::program(warm::Listens::OnSocket)?, "/hello"),
     };
     let names: Vec<String> = (0..=args.functions).map(|index| format!("f{index}")).collect();
     deploy_all(&platform, &code, &names).await?;

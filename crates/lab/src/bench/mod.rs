@@ -7,6 +7,7 @@
 
 mod burst;
 mod cold;
+mod declare;
 mod dispatch;
 mod generator;
 mod idle;
@@ -57,6 +58,8 @@ enum Bench {
     Idle(idle::Args),
     /// From the start of the program until it is ready
     Up(up::Args),
+    /// Declaring many functions: durable writes, watches, lists, restarts
+    Declare(declare::Args),
     /// What deciding costs under each start planner, per event
     Dispatch(dispatch::Args),
     /// Where instances go: decisions per second, and how good they are
@@ -107,6 +110,7 @@ async fn measure(bench: Bench) -> Result<Vec<Findings>> {
         Bench::Overload(args) => vec![overload::run(&args).await?],
         Bench::Idle(args) => vec![idle::run(&args).await?],
         Bench::Up(args) => vec![up::run(&args).await?],
+        Bench::Declare(args) => vec![declare::run(&args).await?],
         Bench::Dispatch(args) => {
             vec![on_a_thread(move || Ok(dispatch::run(&args))).await?]
         }
@@ -144,6 +148,8 @@ async fn all(peers: &peers::Args) -> Result<Vec<Findings>> {
     }
     add("overload", overload::run(&overload::Args { seconds: 5.0, times: 2.0 }).await);
     add("idle", idle::run(&idle::Args { functions: 2000 }).await);
+    let declare = declare::Args { objects: 20_000, writers: 16, bytes: 1024, dir: None };
+    add("declare", declare::run(&declare).await);
     let generator = generator::Args { rounds: 3, seconds: 1.0, connections: 32 };
     add("generator", generator::run(&generator).await);
     Ok(found)

@@ -69,39 +69,61 @@ async fn wasm(args: &Args) -> Result<Findings> {
 async fn http(args: &Args) -> Result<Findings> {
     let mut findings = Findings::of("warm http");
     let platform = Platform::start(&[]).await?;
-    let program = program()?;
     let spec = json!({"concurrency": PROGRAM_SLOTS, "scale": {"max": 1}});
-    platform.deploy("probe", &program, spec).await?;
+    platform.deploy("probe", &program(Listens::OnPort)?, spec.clone()).await?;
+    platform.deploy("probe-unix", &program(Listens::OnSocket)?, spec).await?;
     let alone = peers::probe().await?;
     let proxy = peers::nginx(alone.address).await?;
     if proxy.is_none() {
         findings.note(GET_NGINX);
     }
+    let connections = usize::from(args.connections);
     let ours = Load::new(platform.get("probe", "/hello"), expect_body(HELLO_ANSWER));
+    let over_unix = Load::new(platform.get("probe-unix", "/hello"), expect_body(HELLO_ANSWER));
     let theirs = proxy.as_ref().map(|proxy| direct(proxy, "/hello"));
-    let found =
-        rounds(args, &mut findings, &ours, theirs.as_ref(), usize::from(args.connections)).await;
+    let found = rounds(args, &mut findings, &ours, theirs.as_ref(), connections).await;
     found.add_to(&mut findings, "nginx", 0.8, None);
+    if let Some(theirs) = &theirs {
+        let found = rounds(args, &mut findings, &over_unix, Some(theirs), connections).await;
+        let name = "the program on a Unix socket, requests/s over nginx";
+        findings.row(name, "x", ratios(&found.ours.per_second, &found.theirs.per_second));
+    }
 
     let bare = direct(&alone, "/hello");
     let one = rounds(args, &mut findings, &ours, Some(&bare), 1).await;
-    let added_us = one.added_us();
     findings.row("direct call, 1 connection, p50", "us", 1e3 * median(&one.theirs.p50_ms));
     findings.row("gapless, 1 connection, p50", "us", 1e3 * median(&one.ours.p50_ms));
-    findings.goal("added over a direct call, p50", "us", added_us, Goal::AtMost(60.0));
-    if let Some(proxy) = &proxy {
-        let through = rounds(args, &mut findings, &direct(proxy, "/hello"), Some(&bare), 1).await;
+    let added = one.added_us();
+    findings.goal("added over a direct call, p50", "us", added, Goal::AtMost(60.0));
+    let one = rounds(args, &mut findings, &over_unix, Some(&bare), 1).await;
+    findings.row("added, the program on a Unix socket, p50", "us", one.added_us());
+    if let Some(theirs) = &theirs {
+        let through = rounds(args, &mut findings, theirs, Some(&bare), 1).await;
         findings.row("added by nginx, p50", "us", through.added_us());
     }
     platform.stop().await?;
     Ok(findings)
 }
 
+/// Where the probe program listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listens {
+    /// On `$PORT`, as most programs do, and as it does behind nginx.
+    OnPort,
+    /// On `$GAPLESS_SOCKET`, which the probe prefers.
+    OnSocket,
+}
+
 /// The probe program as a function.
-pub(super) fn program() -> Result<Code> {
+pub(super) fn program(listens: Listens) -> Result<Code> {
     let program = std::env::current_exe()?;
+    let program = program.to_string_lossy();
+    let command = match listens {
+        Listens::OnPort => &["env", "-u", "GAPLESS_SOCKET", &program, "probe"][..],
+        Listens::OnSocket => &[&program, "probe"],
+    };
     let readme: &[u8] = b"The program is not in this folder: it is the command's.\n";
-    Code::command(&[&program.to_string_lossy(), "probe"], &[("README", readme)])
+    Code::command(command, &[("README", readme)])
 }
 
 fn direct(peer: &Peer, path: &str) -> Load {

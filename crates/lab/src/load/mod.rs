@@ -20,7 +20,7 @@ mod shapes;
 
 pub use connection::{Answer, Connection};
 pub use report::Report;
-pub(crate) use report::stage_ms;
+pub(crate) use report::{histogram, quantile_ms, record, stage_ms};
 pub use shapes::{Burst, Load, burst, closed_loop, open_loop, prepare};
 
 use std::net::SocketAddr;

@@ -217,7 +217,8 @@ impl Bench {
     pub(crate) fn start(&self, instance: u64) {
         let revision = Arc::clone(&self.revision);
         let asked_at = self.clock.now();
-        self.node.start(StartInstance { instance: InstanceId(instance), revision, asked_at });
+        let (instance, config) = (InstanceId(instance), Arc::default());
+        self.node.start(StartInstance { instance, revision, asked_at, config });
     }
 
     pub(crate) fn stop(&self, instance: u64) {

@@ -153,9 +153,9 @@ impl Cluster {
     /// Kept scores against scores computed from nothing.
     fn audit_indexes(&self, wrong: &mut Vec<String>) {
         for id in &self.indexes {
-            let Some(entry) = self.entry(*id) else { continue };
-            let Some(index) = &entry.index else { continue };
-            let shape = &entry.shape;
+            let Some(way) = self.way(*id) else { continue };
+            let Some(index) = &way.index else { continue };
+            let shape = &way.shape;
             let sets = Sets::new(&self.state, shape);
             let cx = Context::new(&self.state, shape, None, &sets);
             let plan = Plan::new(&cx);
@@ -170,14 +170,14 @@ impl Cluster {
             for (leaf, node) in index.ranking.nodes.iter().enumerate() {
                 let (_, key) = plan.evaluate(&cx, *node);
                 if !stale.contains(node) && key != index.ranking.key_of(leaf) {
-                    wrong.push(format!("shape {}: kept score of {node:?} has drifted", id.0));
+                    wrong.push(format!("shape {}: kept score of {node:?} has drifted", id.shape.0));
                 }
             }
             // And the plan's sums against the plain sum of every policy.
             if let Some(node) = index.ranking.nodes.first()
                 && plain::evaluate(&cx, *node).is_some() != plan.passes(&cx, *node)
             {
-                wrong.push(format!("shape {}: plan and policies disagree", id.0));
+                wrong.push(format!("shape {}: plan and policies disagree", id.shape.0));
             }
         }
     }

@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use super::{Cluster, Config, ShapeId};
-use crate::context::{Context, GroupRef, Sets, Shape, mix};
+use super::{Cluster, Config, WayId};
+use crate::context::{Context, GroupRef, Sets, mix};
 use crate::engine::{
     Index, Layout, Lot, MadeUnder, Pick, Plan, Ranking, Sampling, Scratch, pick, sample,
 };
@@ -25,20 +25,15 @@ const SAMPLED_PER_INSTANCE: usize = 4;
 /// are looked at, and so many per instance of the lot, which may take all of them.
 const DRAWN_SHARE: usize = 2;
 const DRAWN_PER_INSTANCE: usize = 4;
+/// Changes that are looked through for the nodes they are of, per node there is.
+const CHANGES_LISTED: usize = 2;
 
 impl Cluster {
     /// Picks nodes for a lot, reserved in the state; by sample or by index.
-    pub(super) fn pick_lot(
-        &mut self,
-        id: ShapeId,
-        shape: &Arc<Shape>,
-        mark: Option<u32>,
-        count: usize,
-    ) -> Vec<Pick> {
+    pub(super) fn pick_lot(&mut self, id: WayId, mark: Option<u32>, count: usize) -> Vec<Pick> {
         let mut picks = Vec::with_capacity(count);
-        if self.live == 0 {
-            return picks;
-        }
+        let shape = self.way(id).filter(|_| self.live > 0).map(|way| Arc::clone(&way.shape));
+        let Some(shape) = &shape else { return picks };
         let sets = Sets::new(&self.state, shape);
         let group = mark.map(|mark| GroupRef { mark });
         let plan = Plan::new(&Context::new(&self.state, shape, group, &sets));
@@ -54,12 +49,16 @@ impl Cluster {
     }
 
     /// Whether a lot is better decided on a sample than on an index of every node.
-    fn should_sample(&self, id: ShapeId, count: usize) -> bool {
+    fn should_sample(&self, id: WayId, count: usize) -> bool {
         let Some(sampled) = self.sample_size(count) else { return false };
-        let Some(entry) = self.entry(id) else { return false };
-        let is_paid = self.config.indexes_max > 0 && entry.spent >= u64::from(self.live);
+        // What is only tried now and then never pays for an index of every node.
+        if self.is_tried(id) {
+            return true;
+        }
+        let Some(way) = self.way(id) else { return false };
+        let is_paid = self.config.indexes_max > 0 && way.spent >= u64::from(self.live);
         // An index that is about as stale as a sample is large costs as much to refresh.
-        let is_fresh = entry.index.as_ref().is_some_and(|index| {
+        let is_fresh = way.index.as_ref().is_some_and(|index| {
             index.made_under.epoch == self.epoch
                 && self.changes.next() - index.seen <= sampled as u64
         });
@@ -74,7 +73,7 @@ impl Cluster {
         (sampled * 2 < self.live as usize).then_some(sampled)
     }
 
-    fn pick_sampled(&mut self, id: ShapeId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
+    fn pick_sampled(&mut self, id: WayId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
         let how = sampling(&self.config, count, lot.seed, (0, 1));
         let looked_at = pick_from_sample(
             &mut self.state,
@@ -87,13 +86,13 @@ impl Cluster {
         );
         self.note_changes(&picks[..]);
         if self.config.indexes_max > 0
-            && let Some(entry) = self.shapes[id.0 as usize].as_mut()
+            && let Some(way) = self.way_mut(id)
         {
-            entry.spent += looked_at as u64;
+            way.spent += looked_at as u64;
         }
     }
 
-    fn pick_indexed(&mut self, id: ShapeId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
+    fn pick_indexed(&mut self, id: WayId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
         let mut index = self.index(id, lot);
         let before = picks.len();
         let left = count - before;
@@ -111,15 +110,18 @@ impl Cluster {
     }
 
     /// The shape's index of every node, brought up to date.
-    fn index(&mut self, id: ShapeId, lot: &Lot<'_>) -> Box<Index> {
+    fn index(&mut self, id: WayId, lot: &Lot<'_>) -> Box<Index> {
         let mean = if lot.plan.reads_mean { self.state.mean_instances } else { 0.0 };
         let made_under = MadeUnder { epoch: self.epoch, plan: lot.plan.fingerprint, mean };
-        let kept = self.shapes[id.0 as usize].as_mut().and_then(|entry| entry.index.take());
+        let kept = self.way_mut(id).and_then(|way| way.index.take());
         let mut index = kept.unwrap_or_else(|| {
             Box::new(Index { ranking: Ranking::default(), seen: 0, made_under: MadeUnder::NEVER })
         });
         let cx = lot.context(&self.state);
-        let stale = (index.made_under == made_under)
+        // Many more changes than nodes: most nodes have changed, so listing them is wasted.
+        let changes = self.changes.next() - index.seen;
+        let is_little = changes < (self.layout.order.len() * CHANGES_LISTED) as u64;
+        let stale = (index.made_under == made_under && is_little)
             .then(|| self.changes.since(index.seen))
             .flatten()
             .map(|changes| {
@@ -144,21 +146,20 @@ impl Cluster {
 
     /// Keeps an index, and drops the one that was not used for longest if there are
     /// too many.
-    fn keep_index(&mut self, id: ShapeId, index: Box<Index>) {
+    fn keep_index(&mut self, id: WayId, index: Box<Index>) {
         if self.config.indexes_max == 0 {
             return;
         }
-        let Some(entry) = self.shapes[id.0 as usize].as_mut() else { return };
-        (entry.index, entry.spent) = (Some(index), 0);
+        let Some(way) = self.way_mut(id) else { return };
+        (way.index, way.spent) = (Some(index), 0);
         if let Some(at) = self.indexes.iter().position(|known| *known == id) {
             self.indexes.remove(at);
         }
         self.indexes.push(id);
         if self.indexes.len() > self.config.indexes_max as usize {
             let oldest = self.indexes.remove(0);
-            if let Some(entry) = self.shapes[oldest.0 as usize].as_mut() {
-                entry.index = None;
-                entry.spent = 0;
+            if let Some(way) = self.way_mut(oldest) {
+                (way.index, way.spent) = (None, 0);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use gapless_types::{InstanceId, NodeId, Time};
 
 use super::{Cluster, ShapeId};
+use crate::balance::Played;
 use crate::context::Shape;
 use crate::engine::occupy;
 use crate::policy::Grant;
@@ -35,6 +36,8 @@ pub struct Placed {
     pub stage: Stage,
     /// Until when its reservation holds, unless it is confirmed.
     pub reserved_until: Time,
+    /// By which weights it was placed, if a table was played.
+    pub played: Option<Played>,
     pub(crate) grant: Grant,
 }
 
@@ -94,7 +97,7 @@ impl Cluster {
         if let Some(at) = on_node.iter().rposition(|other| *other == instance) {
             on_node.swap_remove(at);
         }
-        let shape = Arc::clone(&self.shapes[placed.shape.0 as usize].as_ref().expect(HELD).shape);
+        let shape = Arc::clone(self.shapes[placed.shape.0 as usize].as_ref().expect(HELD).shape());
         for reserve in RESERVES.iter().rev() {
             reserve.unreserve(&mut self.state, &shape, node, &placed.grant);
         }
@@ -148,7 +151,10 @@ impl Cluster {
         let mut grant = Grant { group: group.map_or(0, |mark| mark + 1), ..Grant::default() };
         occupy(&mut self.state, shape, node, &mut grant);
         let stage = Stage::Reserved;
-        self.note_instance(instance, Placed { node, shape: id, stage, reserved_until, grant });
+        self.note_instance(
+            instance,
+            Placed { node, shape: id, stage, reserved_until, played: None, grant },
+        );
         self.changed(node);
     }
 
@@ -202,7 +208,7 @@ impl Cluster {
     }
 
     fn count_idle(&mut self, node: NodeIndex, shape: ShapeId, is_idle: bool) {
-        let function = self.shapes[shape.0 as usize].as_ref().expect(HELD).shape.marks[0];
+        let function = self.shapes[shape.0 as usize].as_ref().expect(HELD).shape().marks[0];
         let (zone, rack) = (self.state.zone(node), self.state.rack(node));
         let counts: &mut Counts = Arc::make_mut(self.state.idle.at(function as usize));
         if is_idle {
@@ -219,7 +225,7 @@ impl Cluster {
         for index in 0..self.on_node[node.index()].len() {
             let placed = self.instances[&self.on_node[node.index()][index]];
             let entry = self.shapes[placed.shape.0 as usize].as_ref().expect(HELD);
-            let shape = Arc::clone(&entry.shape);
+            let shape = Arc::clone(entry.shape());
             let group = (placed.grant.group > 0).then(|| placed.grant.group - 1);
             let change = |counts: &mut Arc<Counts>| match is_in {
                 true => Arc::make_mut(counts).add(node, zone, rack),

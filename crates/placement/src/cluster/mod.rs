@@ -15,6 +15,7 @@ mod propose;
 mod shapes;
 mod unit;
 mod vocabulary;
+mod ways;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,9 +31,10 @@ pub use instances::{Placed, Stage};
 pub use place::{Batch, Outcome, Request};
 pub use propose::{Prepared, Proposal};
 use vocabulary::Vocabulary;
+use ways::{Way, WayId};
 
-use crate::context::Shape;
-use crate::engine::{Index, Layout, Scratch};
+use crate::balance::{Class, Table};
+use crate::engine::{Layout, Scratch};
 use crate::node::NodeSpec;
 use crate::state::{NodeIndex, NodeSet, State};
 
@@ -73,13 +75,16 @@ pub struct ShapeId(pub u32);
 /// A shape and what is kept for it.
 #[derive(Clone, Debug)]
 pub(crate) struct ShapeEntry {
-    pub(crate) shape: Arc<Shape>,
+    /// It, by its own profile.
+    own: Way,
+    /// It, by the weights of arms it was placed by.
+    arms: SmallVec<[Way; 1]>,
     /// Its registration and its instances.
     uses: u32,
-    /// Every node's score for it, when that pays.
-    pub(crate) index: Option<Box<Index>>,
-    /// Nodes looked at by sampling since it was registered.
-    pub(crate) spent: u64,
+    /// What kind of workload it is.
+    class: Class,
+    /// The number of the table that `arms` are of.
+    table: u64,
 }
 
 /// Nodes, shapes and instances, and the decisions about them.
@@ -97,8 +102,8 @@ pub struct Cluster {
     on_node: Vec<SmallVec<[InstanceId; 4]>>,
     shapes: Vec<Option<ShapeEntry>>,
     free_shapes: Vec<ShapeId>,
-    /// Shapes that have an index, least recently used first.
-    indexes: Vec<ShapeId>,
+    /// Ways of shapes that have an index, least recently used first.
+    indexes: Vec<WayId>,
     instances: Map<InstanceId, Placed>,
     expiring: Expiry,
     changes: ChangeLog,
@@ -106,6 +111,9 @@ pub struct Cluster {
     epoch: u64,
     layout: Arc<Layout>,
     scratch: Scratch,
+    table: Option<Arc<Table>>,
+    /// Grows with each table.
+    table_number: u64,
 }
 
 impl Default for Cluster {
@@ -137,6 +145,8 @@ impl Cluster {
             epoch: 1,
             layout: Arc::default(),
             scratch: Scratch::default(),
+            table: None,
+            table_number: 0,
         };
         // Number 0 is the empty set of taints: what a new node has.
         cluster.vocabulary.taint_set(&mut cluster.state, &[]);
@@ -203,7 +213,8 @@ impl Cluster {
         let instances = self.instances.capacity() * per_instance;
         let expiring = self.expiring.heap_bytes();
         let on_node: usize = self.on_node.iter().map(|on| on.capacity() * 8 + 16).sum();
-        let indexes = self.shapes.iter().flatten().filter_map(|entry| entry.index.as_ref());
+        let ways = self.shapes.iter().flatten().flat_map(ShapeEntry::ways);
+        let indexes = ways.filter_map(|way| way.index.as_ref());
         let indexes: usize = indexes.map(|index| index.ranking.bytes()).sum();
         instances + expiring + on_node + indexes + self.state.heap_bytes()
     }

@@ -162,7 +162,7 @@ impl Cluster {
 
     /// By priority, then by first arrival; a group stands where its most urgent lot would.
     fn in_order(&self, lots: Vec<Wanted>) -> Vec<Wanted> {
-        let priority = |lot: &Wanted| self.entry(lot.shape).map_or(0, |e| e.shape.spec.priority);
+        let priority = |lot: &Wanted| self.shape(lot.shape).map_or(0, |shape| shape.spec.priority);
         let mut groups: BTreeMap<u64, (i32, u32)> = BTreeMap::new();
         for lot in &lots {
             if let Some(group) = lot.group {

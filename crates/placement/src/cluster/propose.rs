@@ -15,6 +15,7 @@ use gapless_types::Time;
 use super::choose::{pick_from_sample, sampling};
 use super::place::{Batch, Outcome, Request, Wanted};
 use super::{Cluster, Config};
+use crate::balance::Played;
 use crate::context::{Context, Sets, Shape, mix};
 use crate::engine::{Layout, Lot, Pick, Plan, Scratch, occupy};
 use crate::policy::Grant;
@@ -24,7 +25,7 @@ use crate::state::{NodeIndex, State};
 #[derive(Debug)]
 pub struct Prepared {
     requests: Vec<Request>,
-    lots: Vec<(Wanted, Arc<Shape>)>,
+    lots: Vec<(Wanted, Arc<Shape>, Option<Played>)>,
     view: Arc<State>,
     layout: Arc<Layout>,
     config: Config,
@@ -44,7 +45,7 @@ impl Prepared {
         let mut state = State::clone(&self.view);
         let mut scratch = Scratch::default();
         let mut picks: Vec<Pick> = Vec::new();
-        for (wanted, shape) in self.lots.iter().skip(worker).step_by(workers.max(1)) {
+        for (wanted, shape, _) in self.lots.iter().skip(worker).step_by(workers.max(1)) {
             let sets = Sets::new(&state, shape);
             let plan = Plan::new(&Context::new(&state, shape, None, &sets));
             let seed = mix(self.config.seed ^ u64::from(wanted.requests[0]));
@@ -70,13 +71,15 @@ impl Cluster {
         self.settle();
         let mut lots = self.lots(requests, &mut batch);
         lots.retain(|lot| lot.group.is_none() && self.sample_size(lot.requests.len()).is_some());
-        let with_shape = |lot: Wanted| {
-            let shape = self.shape(lot.shape).map(Arc::clone)?;
-            Some((lot, shape))
+        let mut with_shape = |lot: Wanted| {
+            let (way, played) = self.choose_way(lot.shape, lot.requests.len());
+            let shape = Arc::clone(&self.way(way)?.shape);
+            Some((lot, shape, played))
         };
+        let lots = lots.into_iter().filter_map(&mut with_shape).collect();
         Prepared {
             requests: requests.to_vec(),
-            lots: lots.into_iter().filter_map(with_shape).collect(),
+            lots,
             view: self.view(),
             layout: Arc::clone(&self.layout),
             config: self.config,
@@ -100,7 +103,7 @@ impl Cluster {
         }
         let mut conflicts = 0;
         let mut is_done = vec![false; requests.len()];
-        for (wanted, shape) in &lots {
+        for (wanted, shape, played) in &lots {
             let sets = Sets::new(&self.state, shape);
             let plan = Plan::new(&Context::new(&self.state, shape, None, &sets));
             for request in &wanted.requests {
@@ -115,7 +118,7 @@ impl Cluster {
                 let mut grant = Grant::default();
                 occupy(&mut self.state, shape, node, &mut grant);
                 let pick = Pick { node, grant, score };
-                self.record(requests[index].instance, wanted.shape, pick, now);
+                self.record(requests[index].instance, wanted.shape, (pick, *played), now);
                 self.changed(node);
                 batch.outcomes[index] = Outcome::Placed { node, score };
                 is_done[index] = true;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Cluster, ShapeEntry, ShapeId};
+use super::{Cluster, ShapeEntry, ShapeId, Way};
+use crate::balance::ArmId;
 use crate::context::{Shape, hash_name};
 use crate::node::Held;
 use crate::profile::Profile;
@@ -70,7 +71,7 @@ impl Cluster {
             calls,
             spec,
         };
-        let entry = ShapeEntry { shape: Arc::new(shape), uses: 1, index: None, spent: 0 };
+        let entry = ShapeEntry::new(shape);
         let id = self.free_shapes.pop().unwrap_or(ShapeId(self.shapes.len() as u32));
         if id.0 as usize == self.shapes.len() {
             self.shapes.push(Some(entry));
@@ -83,9 +84,10 @@ impl Cluster {
     /// Another profile decides for a shape from now on.
     pub fn set_profile(&mut self, id: ShapeId, profile: Arc<Profile>) {
         if let Some(entry) = self.shapes.get_mut(id.0 as usize).and_then(Option::as_mut) {
-            entry.shape = Arc::new(Shape { profile, ..Shape::clone(&entry.shape) });
-            (entry.index, entry.spent) = (None, 0);
-            self.indexes.retain(|known| *known != id);
+            let shape = Shape { profile, ..Shape::clone(entry.shape()) };
+            entry.own = Way::new(ArmId::DEFAULT, Arc::new(shape));
+            entry.arms.clear();
+            self.indexes.retain(|known| known.shape != id);
         }
     }
 
@@ -100,8 +102,8 @@ impl Cluster {
         }
         let Some(entry) = self.shapes[id.0 as usize].take() else { return };
         self.free_shapes.push(id);
-        self.indexes.retain(|known| *known != id);
-        let shape = entry.shape;
+        self.indexes.retain(|known| known.shape != id);
+        let shape = Arc::clone(entry.shape());
         let vocabulary = &mut self.vocabulary;
         for mark in shape.marks.iter().chain(&shape.avoid).chain(&shape.calls) {
             vocabulary.marks.release(*mark);
@@ -117,7 +119,7 @@ impl Cluster {
 
     /// A shape that is known.
     pub fn shape(&self, id: ShapeId) -> Option<&Arc<Shape>> {
-        self.entry(id).map(|entry| &entry.shape)
+        self.entry(id).map(ShapeEntry::shape)
     }
 
     pub(super) fn entry(&self, id: ShapeId) -> Option<&ShapeEntry> {

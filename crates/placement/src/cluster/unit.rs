@@ -8,6 +8,7 @@ use gapless_types::{InstanceId, Time};
 
 use super::place::{Batch, Outcome, Request, Wanted};
 use super::{Cluster, Placed, ShapeId, Stage};
+use crate::balance::Played;
 use crate::context::{Context, GroupRef, Sets, Shape};
 use crate::engine::Pick;
 use crate::policy::{self, Verdict};
@@ -40,10 +41,11 @@ impl Cluster {
         let mut unit = Unit { requests, mark, now, batch, placed };
         for lot in lots {
             let Some(shape) = self.shape(lot.shape).map(Arc::clone) else { continue };
-            let picks = self.pick_lot(lot.shape, &shape, mark, lot.requests.len());
+            let (way, played) = self.choose_way(lot.shape, lot.requests.len());
+            let picks = self.pick_lot(way, mark, lot.requests.len());
             for (request, pick) in lot.requests.iter().zip(&picks) {
                 let instance = requests[*request as usize].instance;
-                self.record(instance, lot.shape, *pick, now);
+                self.record(instance, lot.shape, (*pick, played), now);
                 unit.note_placed(*request, pick.node, pick.score);
             }
             let left = &lot.requests[picks.len()..];
@@ -122,13 +124,20 @@ impl Cluster {
     }
 
     /// Notes an instance whose room is already reserved in the state.
-    pub(super) fn record(&mut self, instance: InstanceId, id: ShapeId, pick: Pick, now: Time) {
+    pub(super) fn record(
+        &mut self,
+        instance: InstanceId,
+        id: ShapeId,
+        (pick, played): (Pick, Option<Played>),
+        now: Time,
+    ) {
         let reserved_until = self.until(now);
         let placed = Placed {
             node: pick.node,
             shape: id,
             stage: Stage::Reserved,
             reserved_until,
+            played,
             grant: pick.grant,
         };
         self.note_instance(instance, placed);

@@ -9,10 +9,12 @@ mod relations;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use params::{ParamError, Params, Value};
 
+use crate::balance::Weights;
 use crate::policy::{ChoiceScore, DomainScore, Filter, Permit, Score};
 use crate::registry::{self, Entry, POLICIES, Phase, Plugin};
 
@@ -23,7 +25,7 @@ const WEIGHT_MAX: f64 = 1_000.0;
 const TIER_STEPS: f32 = 64.0;
 
 /// A profile as declared.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfileSpec {
     /// Who uses it without naming it.
@@ -40,16 +42,16 @@ pub struct ProfileSpec {
 
 /// Who uses a profile without naming it. The most particular wins: function, then
 /// class, then namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AppliesTo {
-    /// Namespaces.
+    /// Functions of these namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
-    /// Functions, as `NAMESPACE/NAME`.
+    /// These functions, as `NAMESPACE/NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<String>,
-    /// Classes of workload.
+    /// Functions of these classes of workload (`spec.placement.class`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
 }
@@ -61,10 +63,10 @@ impl AppliesTo {
 }
 
 /// One policy of a profile.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicySpec {
-    /// Its name.
+    /// Its name, such as `least-allocated`.
     pub policy: String,
     /// How much it counts; a score's only. 1 when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +74,7 @@ pub struct PolicySpec {
     /// Scores that only decide among nodes that are (nearly) equal by this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
-    /// Its parameters.
+    /// Its parameters by name; their defaults when not given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Value>,
 }
@@ -100,18 +102,27 @@ impl ProfileError {
     }
 }
 
-/// A policy with its weight, as a share of the weights of all that apply.
+/// A policy with its weight.
 #[derive(Debug)]
 pub(crate) struct Weighted<T: ?Sized> {
     pub(crate) name: &'static str,
     pub(crate) weight: f32,
-    pub(crate) policy: Box<T>,
+    /// Shared by profiles that differ in weights only.
+    pub(crate) policy: Arc<T>,
+}
+
+impl<T: ?Sized> Weighted<T> {
+    fn with(&self, weight: f32) -> Self {
+        Weighted { name: self.name, weight, policy: Arc::clone(&self.policy) }
+    }
 }
 
 /// The policies of a profile, ready to be asked.
 #[derive(Debug)]
 pub struct Profile {
     name: Arc<str>,
+    /// Whether a weight table may give it other weights.
+    is_balanced: bool,
     pub(crate) filters: Vec<Weighted<dyn Filter>>,
     pub(crate) scores: Vec<Weighted<dyn Score>>,
     pub(crate) domains: Vec<Weighted<dyn DomainScore>>,
@@ -128,6 +139,7 @@ impl Profile {
         relations::check(&chosen, &mut errors);
         let mut profile = Profile {
             name: name.into(),
+            is_balanced: false,
             filters: Vec::new(),
             scores: Vec::new(),
             domains: Vec::new(),
@@ -146,6 +158,38 @@ impl Profile {
         Profile::new("default", &ProfileSpec::default()).expect("tested below")
     }
 
+    /// The same with every score in it, those that are not in the default profile
+    /// without weight: what [`balance`](crate::balance) gives weights to.
+    pub fn balanced() -> Profile {
+        let scores = POLICIES.iter().filter(|entry| entry.phase == Phase::Score);
+        let of =
+            |entry: &Entry| PolicySpec::new(entry.name, entry.default_weight.unwrap_or(0.0).into());
+        let spec = ProfileSpec { policies: scores.map(of).collect(), ..ProfileSpec::default() };
+        let profile = Profile::new("default", &spec).expect("tested below");
+        Profile { is_balanced: true, ..profile }
+    }
+
+    /// The same policies with other weights.
+    pub fn weighted(&self, name: &str, weights: &Weights) -> Profile {
+        fn all<T: ?Sized>(list: &[Weighted<T>], weights: &Weights) -> Vec<Weighted<T>> {
+            list.iter().map(|w| w.with(weights.of(w.name).unwrap_or(w.weight))).collect()
+        }
+        Profile {
+            name: name.into(),
+            is_balanced: self.is_balanced,
+            filters: all(&self.filters, weights),
+            scores: all(&self.scores, weights),
+            domains: all(&self.domains, weights),
+            choices: all(&self.choices, weights),
+            permits: all(&self.permits, weights),
+        }
+    }
+
+    /// Whether a weight table may give it other weights.
+    pub fn is_balanced(&self) -> bool {
+        self.is_balanced
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -162,9 +206,10 @@ impl Profile {
     }
 
     /// Pairs of its scores that want opposite things: legal, since others decide
-    /// too, but worth knowing. [`correlation`](crate::correlation) measures how much.
+    /// too, but worth knowing. [`correlation`](crate::plain::correlation) measures how much.
     pub fn conflicts(&self) -> Vec<(&'static str, &'static str)> {
-        let names: Vec<&str> = self.policies().map(|(name, _)| name).collect();
+        let weighs = |(_, weight): &(&str, f32)| *weight > 0.0;
+        let names: Vec<&str> = self.policies().filter(weighs).map(|(name, _)| name).collect();
         relations::opposed(&names)
     }
 

@@ -1,8 +1,10 @@
 //! [`Params`]: a policy's parameters while the policy reads them. Each is asked for
 //! by name with a default and what is allowed; what nobody asked for is an error.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The value of a parameter.
@@ -15,6 +17,23 @@ pub enum Value {
     Number(f64),
     /// A word.
     Word(String),
+}
+
+impl JsonSchema for Value {
+    fn schema_name() -> Cow<'static, str> {
+        "Value".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "What the policy's parameter takes: see the policy.",
+            "x-kubernetes-preserve-unknown-fields": true,
+        })
+    }
 }
 
 /// What is wrong with a parameter.

@@ -32,7 +32,7 @@ impl Warden {
     /// Starts a program, and puts it among those looked at.
     pub(super) fn start(
         &mut self,
-        launch: Box<Launch>,
+        mut launch: Box<Launch>,
         reply: oneshot::Sender<Result<Live, StartFailure>>,
     ) {
         if reply.is_closed() {
@@ -45,7 +45,7 @@ impl Warden {
         let raised = match self.raise(&launch, port) {
             Ok(raised) => raised,
             Err(failure) => {
-                self.clear(&launch, port);
+                self.clear(&mut launch, port);
                 // Dropped: nobody waits for it any more.
                 return drop(reply.send(Err(failure.explain(&launch.command))));
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gapless_proto::{Body, CallError, Endpoint, Response};
+use gapless_proto::{Body, CallError, Endpoint, NoConfigs, ResolvedConfig, Response};
 use gapless_sandbox::conformance::Lines;
 use gapless_sandbox::{Driver, PrepareTask, StartTask, Started};
 use gapless_sandbox_wasm::{WasmConfig, WasmDriver};
@@ -60,7 +60,10 @@ impl Probe {
         change(&mut spec);
         let (driver, logs) = (driver(), Lines::new());
         let prepare = prepare_task(spec, &probe());
-        let task = StartTask { instance: InstanceId(1), prepare, logs: logs.clone() };
+        let (function, spec) = (&prepare.revision.function, &prepare.revision.spec);
+        let config = ResolvedConfig::resolve(function, spec, &NoConfigs).expect("plain values");
+        let (instance, config) = (InstanceId(1), Arc::new(config));
+        let task = StartTask { instance, prepare, config, logs: logs.clone() };
         let started = driver.start(task).await.expect("the probe starts");
         Probe { driver, started, logs }
     }

@@ -101,7 +101,7 @@ pub async fn environment_reaches_the_guest(driver: Arc<dyn Driver>, mut fixture:
     if !fixture.can(Ability::Env) {
         return;
     }
-    fixture.spec.env.insert("GREETING".to_owned(), "good morning, Zoë".to_owned());
+    fixture.spec.env.insert("GREETING".to_owned(), "good morning, Zoë".into());
     let started = fixture.start(&driver, 1).await;
     let endpoint = started.sandbox.endpoint();
     let answer = get(&endpoint, "/env/GREETING").await.expect("an answer");
@@ -176,7 +176,8 @@ pub async fn bad_artifacts_fail_clearly(driver: Arc<dyn Driver>, fixture: Fixtur
         let prepared = tokio::time::timeout(PATIENCE, prepare).await.expect("an end");
         assert_is_clear(bad.name, prepared.expect_err(bad.name), &bad.says);
         let instance = gapless_types::InstanceId(1);
-        let start = StartTask { instance, prepare: task, logs: Lines::new() };
+        let start =
+            StartTask { instance, prepare: task, config: Arc::default(), logs: Lines::new() };
         let started = tokio::time::timeout(PATIENCE, driver.start(start)).await.expect("an end");
         assert_is_clear(bad.name, started.expect_err(bad.name), &bad.says);
         fixture.assert_nothing_left().await;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gapless_proto::{ConfigSource, NoConfigs, ResolvedConfig};
 use gapless_types::{FunctionKey, FunctionSpec, InstanceId, Revision, RevisionName};
 use parking_lot::Mutex;
 
@@ -23,6 +24,8 @@ pub enum Ability {
     Echo,
     /// `GET /env/NAME` answers the variable's value, or 404.
     Env,
+    /// `GET /file/NAME` answers the content of `$GAPLESS_FILES/NAME`, or 404.
+    Files,
     /// `GET /log/TEXT` writes TEXT as a line to stdout and to stderr.
     Log,
     /// `GET /die` ends the *instance* (not only the request) without an answer.
@@ -136,13 +139,26 @@ impl Fixture {
         prepare_task(&self.spec, self.artifact.clone())
     }
 
-    /// A start of the probe.
+    /// A start of the probe, with what its `spec` declares in plain text.
     pub fn start_task(&self, instance: u64, logs: &Arc<Lines>) -> StartTask {
+        StartTask { config: self.config(&NoConfigs), ..self.start_task_plain(instance, logs) }
+    }
+
+    /// A start of the probe that is given nothing.
+    pub(super) fn start_task_plain(&self, instance: u64, logs: &Arc<Lines>) -> StartTask {
         StartTask {
             instance: InstanceId(instance),
+            config: Arc::default(),
             prepare: self.prepare_task(),
             logs: logs.clone(),
         }
+    }
+
+    /// What the probe's `spec` declares, with the values of `source`.
+    pub fn config(&self, source: &dyn ConfigSource) -> Arc<ResolvedConfig> {
+        let function = self.prepare_task().revision.function.clone();
+        let config = ResolvedConfig::resolve(&function, &self.spec, source);
+        Arc::new(config.unwrap_or_else(|failure| panic!("the probe's configuration: {failure}")))
     }
 
     /// Starts one instance that must come up.

@@ -5,7 +5,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Function, FunctionSpec, Placement};
+use super::traffic::{self, TAG_SEPARATOR};
+use super::{Function, FunctionSpec, Placement, check, rollout};
 use crate::API_VERSION;
 
 /// One thing wrong with a declared object.
@@ -36,21 +37,14 @@ const CONCURRENCY_MAX: u32 = 1_000;
 
 impl Function {
     /// Reads a function from a JSON value and checks it. Unknown fields, wrong
-    /// types and impossible values are errors; a document with one wrong type
-    /// reports that one, otherwise every wrong value is reported.
+    /// types and impossible values are errors, and all of them are told.
     pub fn from_value(value: Value) -> Result<Function, Vec<FieldError>> {
         if !value.is_object() {
             let message = "the document is empty or not a mapping: it must have apiVersion, kind, \
                            metadata and spec";
             return Err(vec![FieldError::new("", message)]);
         }
-        let function: Function = serde_path_to_error::deserialize(&value).map_err(|error| {
-            let path = error.path().to_string();
-            let path = if path == "." { String::new() } else { path };
-            vec![explain(path, &error.into_inner().to_string())]
-        })?;
-        let errors = function.check();
-        if errors.is_empty() { Ok(function) } else { Err(errors) }
+        super::read_object::<Function>(value).finish(Function::check)
     }
 
     /// Everything wrong with the function's values.
@@ -72,10 +66,26 @@ impl Function {
                 errors.push(FieldError::new(path, error.to_string()));
             }
         }
+        if self.metadata.name.contains(TAG_SEPARATOR) {
+            let message = format!(
+                "{:?} contains {TAG_SEPARATOR:?}, which stands between a tag and a name in host \
+                 names; choose another name",
+                self.metadata.name
+            );
+            errors.push(FieldError::new("metadata.name", message));
+        }
         check_code(&self.spec, &mut errors);
         check_values(&self.spec, &mut errors);
+        check::environment(&self.spec, &mut errors);
         if let Some(placement) = &self.spec.placement {
             check_placement(placement, &mut errors);
+        }
+        traffic::check(&self.spec.traffic, &self.metadata.name, &mut errors);
+        if let Some(rollout) = &self.spec.rollout {
+            rollout::check(rollout, &mut errors);
+        }
+        if let Some(probe) = &self.spec.probe {
+            rollout::check_probe(probe, &mut errors);
         }
         check_not_yet(&self.spec, &mut errors);
         errors
@@ -150,16 +160,6 @@ fn check_values(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     }
     if spec.timeout.0.is_zero() {
         errors.push(FieldError::new("spec.timeout", "must be more than 0s"));
-    }
-    for (name, value) in &spec.env {
-        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            let path = format!("spec.env.{name}");
-            errors.push(FieldError::new(path, "a name must not be empty nor hold '=' or NUL"));
-        }
-        if name.starts_with("GAPLESS_") || name == "PORT" {
-            let path = format!("spec.env.{name}");
-            errors.push(FieldError::new(path, "is set by the platform; choose another name"));
-        }
     }
     if let Some(route) = &spec.access.route {
         let label_ok = |label: &str| crate::check_name(label).is_ok();
@@ -236,7 +236,6 @@ fn check_not_yet(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
         "remove it: nothing is retried after it was sent",
     );
     refuse(spec.sidecars.is_some(), "spec.sidecars", "remove it");
-    refuse(spec.traffic.is_some(), "spec.traffic", "remove it: the latest revision takes all");
     refuse(spec.queue.order != "fifo", "spec.queue.order", "use fifo");
     refuse(
         !matches!(spec.start.kind.as_str(), "auto" | "cold"),
@@ -248,136 +247,5 @@ fn check_not_yet(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     refuse(path != "/", "spec.access.route.path", "use /, the whole host");
 }
 
-/// Turns serde's message into one that says what to do, with the nearest
-/// field for a misspelt one.
-fn explain(path: String, message: &str) -> FieldError {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if message.starts_with("unknown field")
-        && let Some((unknown, known)) = quoted.split_first()
-    {
-        let parent = path.strip_suffix(unknown).unwrap_or(&path).trim_end_matches('.');
-        let path =
-            if parent.is_empty() { (*unknown).to_owned() } else { format!("{parent}.{unknown}") };
-        let distance = |name: &str| strsim::osa_distance(name, unknown);
-        let near = known.iter().min_by_key(|name| distance(name));
-        let hint = match near {
-            Some(near) if distance(near) <= (unknown.len() / 3).max(1) => {
-                format!("there is no such field; did you mean {near}?")
-            }
-            _ => format!("there is no such field; known are {}", known.join(", ")),
-        };
-        return FieldError { path, message: hint };
-    }
-    if message.starts_with("missing field")
-        && let Some(name) = quoted.first()
-    {
-        let path = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
-        return FieldError { path, message: "is missing".to_owned() };
-    }
-    FieldError { path, message: message.to_owned() }
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn function(spec: Value) -> Result<Function, Vec<FieldError>> {
-        Function::from_value(json!({
-            "apiVersion": "gapless.dev/v1", "kind": "Function",
-            "metadata": {"name": "hello"}, "spec": spec,
-        }))
-    }
-
-    fn only_error(spec: Value) -> String {
-        let errors = function(spec).unwrap_err();
-        assert_eq!(errors.len(), 1, "{errors:?}");
-        errors[0].to_string()
-    }
-
-    #[test]
-    fn the_least_function_has_every_default() {
-        let function = function(json!({"wasm": "hello.wasm"})).unwrap();
-        assert_eq!(function.metadata.namespace, "default");
-        assert_eq!(function.spec.scale.max, 100);
-        assert_eq!(function.spec.timeout.to_string(), "30s");
-        let shown = serde_json::to_value(&function).unwrap();
-        assert_eq!(shown["spec"]["queue"], json!({"size": 1000, "wait": "10s", "order": "fifo"}));
-        assert_eq!(Function::from_value(shown).unwrap(), function);
-    }
-
-    #[test]
-    fn a_misspelt_field_names_the_nearest() {
-        let error = only_error(json!({"wasm": "a.wasm", "scale": {"mx": 3}}));
-        assert_eq!(error, "spec.scale.mx: there is no such field; did you mean max?");
-    }
-
-    #[test]
-    fn a_wrong_unit_names_the_field_and_what_is_allowed() {
-        let error = only_error(json!({"wasm": "a.wasm", "timeout": "30"}));
-        assert!(error.starts_with("spec.timeout: \"30\" is not a length of time"), "{error}");
-        let error = only_error(json!({"wasm": "a.wasm", "resources": {"memory": "lots"}}));
-        assert!(error.starts_with("spec.resources.memory: \"lots\" is not"), "{error}");
-    }
-
-    #[test]
-    fn fields_not_honoured_yet_are_refused_by_name() {
-        for field in ["image", "lambda", "sidecars", "traffic", "idempotent"] {
-            let mut spec = json!({"wasm": "a.wasm"});
-            spec[field] = json!(["x"]);
-            let error = only_error(spec);
-            assert!(error.starts_with(&format!("spec.{field}: is not honoured")), "{error}");
-        }
-        let error = only_error(json!({"wasm": "a.wasm", "queue": {"order": "deadline"}}));
-        assert!(error.starts_with("spec.queue.order:"), "{error}");
-    }
-
-    #[test]
-    fn placement_reads_as_people_write_it() {
-        let placement = json!({
-            "require": {"zone": "a", "arch": ["amd64", "arm64"], "gpu": {"exists": false}},
-            "prefer": [{"labels": {"disk": "ssd"}, "weight": 2}],
-            "tolerate": ["spot", {"key": "team", "value": "x"}],
-            "devices": {"kind": "gpu", "shareMillis": 500},
-        });
-        let read = function(json!({"wasm": "a.wasm", "placement": placement})).unwrap();
-        let placement = read.spec.placement.clone().unwrap();
-        assert_eq!(placement.require["zone"], crate::LabelMatch::Is("a".into()));
-        assert_eq!(placement.tolerate.len(), 2);
-        assert_eq!(Function::from_value(serde_json::to_value(&read).unwrap()).unwrap(), read);
-        let error = only_error(json!({"wasm": "a.wasm", "placement": {"requires": {}}}));
-        assert_eq!(error, "spec.placement.requires: there is no such field; did you mean require?");
-        let prefer = json!([{"labels": {"a": "b"}, "weight": -1}]);
-        let error = only_error(json!({"wasm": "a.wasm", "placement": {"prefer": prefer}}));
-        assert!(error.starts_with("spec.placement.prefer[0].weight: found -1"), "{error}");
-        let devices = json!({"kind": "gpu", "count": 2, "shareMillis": 500});
-        let error = only_error(json!({"wasm": "a.wasm", "placement": {"devices": devices}}));
-        assert!(error.starts_with("spec.placement.devices.count"), "{error}");
-    }
-
-    #[test]
-    fn code_is_exactly_one_kind() {
-        assert!(only_error(json!({})).contains("found none"));
-        let both = only_error(json!({"wasm": "a.wasm", "command": ["x"]}));
-        assert!(both.contains("found wasm and command"), "{both}");
-        assert!(only_error(json!({"command": []})).starts_with("spec.command:"));
-        assert!(only_error(json!({"wasm": "../a.wasm"})).starts_with("spec.wasm:"));
-    }
-
-    #[test]
-    fn impossible_values_are_all_reported() {
-        let spec = json!({"wasm": "a.wasm", "concurrency": 0, "scale": {"min": 5, "max": 2}});
-        let errors = function(spec).unwrap_err();
-        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
-        assert_eq!(paths, ["spec.concurrency", "spec.scale.min"]);
-    }
-
-    #[test]
-    fn missing_and_empty_documents_say_so() {
-        let error = &Function::from_value(Value::Null).unwrap_err()[0];
-        assert!(error.message.contains("must have apiVersion"), "{error}");
-        let error = &Function::from_value(json!({"kind": "Function"})).unwrap_err()[0];
-        assert_eq!(error.to_string(), "apiVersion: is missing");
-    }
-}
+mod tests;

@@ -4,24 +4,28 @@
 //! platform does not honour yet are kept as raw values and refused by name in
 //! `read.rs`: a field is honoured or refused, never ignored.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::Placement;
-
+use super::{EnvFrom, EnvValue, Placement, Probe, RolloutSpec, TrafficTarget, traffic};
 use crate::{Bytes, CpuMillis, Span};
 
 /// What a person asks for. Exactly one of `wasm`, `command` and `fake` is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Everything else has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FunctionSpec {
-    /// A `wasi:http` component: its file, relative to the function's folder.
+    /// A `wasi:http` component: its file, relative to the function's folder, such as
+    /// `function.wasm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm: Option<String>,
-    /// A program that serves HTTP on `$PORT` or `$GAPLESS_SOCKET`, run in the deployed folder.
+    /// A program that serves HTTP on `$PORT` or `$GAPLESS_SOCKET`, and its arguments; run
+    /// in the deployed folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// A model instead of code; only on nodes started with `--fake-nodes`.
@@ -30,20 +34,30 @@ pub struct FunctionSpec {
     /// `sha256:HEX` of the uploaded component or folder archive; `deploy` sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<String>,
-    /// Environment variables.
+    /// Environment variables, by name: text, or where it is kept. `PORT` and names that
+    /// begin with `GAPLESS_` are the platform's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, EnvValue>,
+    /// Objects whose every key becomes a variable. `env` wins, then the later entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_from: Vec<EnvFrom>,
+    /// Files an instance finds in the folder `$GAPLESS_FILES`, by relative name: text, or
+    /// where it is kept; an object without a key is a folder with a file for every key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, EnvValue>,
     /// What one instance may use.
     #[serde(default)]
     pub resources: Resources,
-    /// Slots per instance: how many requests it serves at a time.
+    /// Slots per instance: how many requests it serves at a time. 1 to 1000; 1 when not
+    /// given.
     #[serde(default = "one")]
     pub concurrency: u32,
-    /// Whether a Wasm instance's memory survives from one request to the next.
-    /// Processes always keep theirs.
+    /// Whether a Wasm instance's memory survives from one request to the next: `false`
+    /// when not given. Processes always keep theirs.
     #[serde(default)]
     pub reuse: bool,
-    /// How long one invocation may take, from its start in an instance.
+    /// How long one invocation may take, from its start in an instance to the head of its
+    /// answer, such as `30s` or `2m`. More than 0, at most a week; `30s` when not given.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
     /// Requests that wait for a slot.
@@ -61,18 +75,32 @@ pub struct FunctionSpec {
     /// Where instances may be and had better be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// Which revision takes which share of the requests. Default: `latest` takes all.
+    /// A change of it makes no new revision.
+    #[serde(default = "traffic::everything", deserialize_with = "traffic::read")]
+    pub traffic: Vec<TrafficTarget>,
+    /// How a new revision takes over; at once when not given. A change of it makes no
+    /// new revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutSpec>,
+    /// The request a new revision must answer before it takes any; when not given, an
+    /// instance that becomes ready is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
 
     // Named by the design, not honoured yet: refused in `read.rs`.
     #[serde(default, skip_serializing)]
+    #[schemars(skip)]
     pub(super) image: Option<Value>,
     #[serde(default, skip_serializing)]
+    #[schemars(skip)]
     pub(super) lambda: Option<Value>,
     #[serde(default, skip_serializing)]
+    #[schemars(skip)]
     pub(super) idempotent: Option<Value>,
     #[serde(default, skip_serializing)]
+    #[schemars(skip)]
     pub(super) sidecars: Option<Value>,
-    #[serde(default, skip_serializing)]
-    pub(super) traffic: Option<Value>,
 }
 
 fn one() -> u32 {
@@ -103,6 +131,16 @@ impl FunctionSpec {
         spec
     }
 
+    /// Whether both are the same revision: equal in all but `traffic` and `rollout`,
+    /// which say who serves and not what is served.
+    pub fn is_same_revision(&self, other: &FunctionSpec) -> bool {
+        if self.traffic == other.traffic && self.rollout == other.rollout {
+            return self == other;
+        }
+        let (traffic, rollout) = (self.traffic.clone(), self.rollout.clone());
+        *self == FunctionSpec { traffic, rollout, ..other.clone() }
+    }
+
     /// The function's code. A validated specification has exactly one kind.
     pub fn code(&self) -> Code<'_> {
         match (&self.wasm, &self.command, &self.fake) {
@@ -114,23 +152,25 @@ impl FunctionSpec {
 }
 
 /// A model of an instance, for tests at a scale no machine here has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FakeModel {
-    /// How long an instance takes to start.
+    /// How long an instance takes to start, such as `5ms`.
     pub start: Span,
-    /// How long it takes to answer a request.
+    /// How long it takes to answer a request, such as `20ms`.
     pub service: Span,
 }
 
 /// What one instance may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resources {
-    /// Processor share reserved for placement.
+    /// Processor share that is reserved for placement, in cores, such as `250m` or `1.5`.
+    /// `1m` to 1000; `100m` when not given.
     #[serde(default = "default_cpu")]
     pub cpu: CpuMillis,
-    /// Memory limit, enforced.
+    /// Memory limit, enforced, in bytes, such as `128Mi` or `1Gi`. At most 1024Ti;
+    /// `128Mi` when not given.
     #[serde(default = "default_memory")]
     pub memory: Bytes,
 }
@@ -150,16 +190,17 @@ impl Default for Resources {
 }
 
 /// Requests that wait for a slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Queue {
-    /// How many may wait.
+    /// How many may wait; one more is refused with 429. 0 to 100000; 1000 when not given.
     #[serde(default = "default_queue_size")]
     pub size: u32,
-    /// How long one may wait.
+    /// How long one may wait, such as `10s`; after that it is refused with 503. `10s` when
+    /// not given.
     #[serde(default = "default_queue_wait")]
     pub wait: Span,
-    /// In which order they are served: `fifo`.
+    /// In which order they are served. `fifo`, which is also the default.
     #[serde(default = "default_order")]
     pub order: String,
 }
@@ -183,13 +224,13 @@ impl Default for Queue {
 }
 
 /// How instances are started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Start {
-    /// Which planner decides.
+    /// Which planner decides when another instance is started. `auto` when not given.
     #[serde(default)]
     pub mode: StartMode,
-    /// Which kind of start: `auto` or `cold`.
+    /// Which kind of start: `auto` or `cold`. `auto` when not given.
     #[serde(default = "auto_text")]
     pub kind: String,
 }
@@ -205,7 +246,7 @@ impl Default for Start {
 }
 
 /// Which start planner decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StartMode {
     /// The platform's choice: `planned` today.
@@ -263,19 +304,20 @@ impl std::str::FromStr for StartMode {
 }
 
 /// How many instances there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scale {
-    /// Instances kept even when idle.
+    /// Instances kept even when idle. 0 to 10000, at most `max`; 0 when not given.
     #[serde(default)]
     pub min: u32,
-    /// Instances at the most.
+    /// Instances at the most. 1 to 10000; 100 when not given.
     #[serde(default = "default_max")]
     pub max: u32,
-    /// How long an idle instance stays.
+    /// How long an idle instance stays after its last request, such as `5m`, or `auto`:
+    /// learned from when instances are needed again. `auto` when not given.
     #[serde(default)]
     pub keep_alive: KeepAlive,
-    /// Target of slots in use per instance: `auto`.
+    /// Target of slots in use per instance. `auto`, which is also the default.
     #[serde(default = "auto_text")]
     pub concurrency_target: String,
 }
@@ -305,6 +347,24 @@ pub enum KeepAlive {
     For(Span),
 }
 
+impl JsonSchema for KeepAlive {
+    fn schema_name() -> Cow<'static, str> {
+        "KeepAlive".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "auto, or a length of time such as 5m.",
+            "pattern": "^(auto|([0-9]+(\\.[0-9]+)?(h|m|s|ms|us))+)$",
+        })
+    }
+}
+
 impl Serialize for KeepAlive {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -325,7 +385,7 @@ impl<'de> Deserialize<'de> for KeepAlive {
 }
 
 /// What the function may reach, and where it is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Access {
     /// Hosts a component may call, as `HOST:PORT`, `HOST` or `*.DOMAIN:PORT`; none when empty.
@@ -337,12 +397,12 @@ pub struct Access {
 }
 
 /// An address of the function's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Route {
     /// Host name, without port.
     pub host: String,
-    /// Path prefix: `/` today.
+    /// Path prefix. `/`, the whole host, which is also the default.
     #[serde(default = "root_path")]
     pub path: String,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, age};
 
-/// A kind that can be listed.
+/// A kind whose columns are made here.
 pub(crate) trait Listed: DeserializeOwned {
     /// Its name in paths.
     const PLURAL: &'static str;
@@ -19,15 +19,11 @@ pub(crate) trait Listed: DeserializeOwned {
     const SINGULAR: &'static str;
     /// Whether it lives in a namespace.
     const IS_NAMESPACED: bool = true;
-    /// Whether the API pushes its changes.
-    const IS_WATCHED: bool = false;
     /// Headers of the columns, and how many of them are only in `wide`.
     const COLUMNS: &'static [&'static str];
     /// Columns shown unless `-o wide`.
     const NARROW: usize;
 
-    /// Namespace and name.
-    fn key(&self) -> (&str, &str);
     /// A cell for each column.
     fn cells(&self, now: Timestamp) -> Vec<String>;
 }
@@ -35,7 +31,6 @@ pub(crate) trait Listed: DeserializeOwned {
 impl Listed for Function {
     const PLURAL: &'static str = "functions";
     const SINGULAR: &'static str = "function";
-    const IS_WATCHED: bool = true;
     const COLUMNS: &'static [&'static str] = &[
         "NAME",
         "READY",
@@ -49,10 +44,6 @@ impl Listed for Function {
         "STATUS",
     ];
     const NARROW: usize = 6;
-
-    fn key(&self) -> (&str, &str) {
-        (&self.metadata.namespace, &self.metadata.name)
-    }
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         let status = self.status.clone().unwrap_or_default();
@@ -96,10 +87,6 @@ impl Listed for Instance {
         &["NAME", "FUNCTION", "NODE", "PHASE", "START", "TOOK", "AGE", "ENDPOINT", "PHASES"];
     const NARROW: usize = 7;
 
-    fn key(&self) -> (&str, &str) {
-        (&self.metadata.namespace, &self.metadata.name)
-    }
-
     fn cells(&self, now: Timestamp) -> Vec<String> {
         let status = &self.status;
         let is_started = !status.start_kind.is_empty();
@@ -140,10 +127,6 @@ impl Listed for Node {
         "LABELS",
     ];
     const NARROW: usize = 7;
-
-    fn key(&self) -> (&str, &str) {
-        ("", &self.metadata.name)
-    }
 
     fn cells(&self, _now: Timestamp) -> Vec<String> {
         let status = &self.status;
@@ -186,10 +169,6 @@ impl Listed for PlacementProfile {
     const COLUMNS: &'static [&'static str] =
         &["NAME", "SCORES", "FUNCTIONS", "CONFLICTS", "AGE", "APPLIES TO", "POLICIES"];
     const NARROW: usize = 6;
-
-    fn key(&self) -> (&str, &str) {
-        ("", &self.metadata.name)
-    }
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         let status = self.status.clone().unwrap_or_default();

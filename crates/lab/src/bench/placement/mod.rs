@@ -2,6 +2,7 @@
 //! size, beside the same policies asked the plain way: for every instance every node,
 //! one by one. Nothing is started; what is measured is deciding.
 
+mod balance;
 mod churn;
 mod quality;
 mod world;
@@ -99,6 +100,7 @@ pub(super) fn run(args: &Args) -> Result<Findings> {
     let per_instance = instance_bytes(args, &cluster, &profile);
     findings.goal("memory per instance", "B", per_instance, Goal::AtMost(1024.0));
     singles(args, &cluster, &profile, &mut findings);
+    balance::measure(args, &cluster, &mut findings);
     if !args.no_baseline {
         baseline(args, &cluster, &profile, &mut findings);
     }
