@@ -215,6 +215,10 @@ fn revision_aspect(declared: &Declared) -> Aspect {
     if let Some((rejected, why)) = declared.rollout.rejected()
         && *rejected == declared.latest
     {
+        // It is as a person wanted it, so nothing is wrong.
+        if declared.rollout.is_rolled_back_by_hand() {
+            return ("True", "RolledBack", why.to_owned());
+        }
         let goes_on = match declared.rollout.stable() {
             Some(stable) => format!(" ({} goes on serving)", stable.short()),
             None => String::new(),
@@ -280,8 +284,11 @@ fn ready_aspect(
         }
         ("True", "True", Some(trouble)) => ("False", trouble.reason(), trouble.message.clone()),
         ("True", "True", None) => {
-            let message = format!("{} can be called", declared.latest.short());
-            ("True", "Ready", message)
+            let serving = match declared.rollout.stable() {
+                Some(stable) if declared.rollout.is_rolled_back_by_hand() => stable,
+                _ => &declared.latest,
+            };
+            ("True", "Ready", format!("{} can be called", serving.short()))
         }
         ("True", ..) => traffic.clone(),
         _ => revision.clone(),

@@ -94,6 +94,9 @@ struct Rejected {
     revision: RevisionName,
     reason: String,
     fault: Fault,
+    /// Whether a person wanted it so.
+    #[serde(default)]
+    is_by_hand: bool,
 }
 
 /// A revision's share of what `latest` takes.
@@ -359,7 +362,7 @@ impl Rollout {
     ) {
         actions.extend([Action::Route, Action::Save]);
         actions.push(Action::RolledBack { revision: revision.clone(), reason: reason.clone() });
-        self.rejected = Some(Rejected { revision, reason, fault });
+        self.rejected = Some(Rejected { revision, reason, fault, is_by_hand: false });
     }
 }
 

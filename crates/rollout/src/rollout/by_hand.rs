@@ -32,5 +32,8 @@ impl Rollout {
             (self.stable, self.previous) = (Some(to), None);
         }
         self.set_rejected(newest, reason, Fault::Caller, actions);
+        if let Some(rejected) = &mut self.rejected {
+            rejected.is_by_hand = true;
+        }
     }
 }

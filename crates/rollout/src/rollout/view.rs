@@ -47,6 +47,11 @@ impl Rollout {
         self.rejected.as_ref().map(|rejected| (&rejected.revision, &*rejected.reason))
     }
 
+    /// Whether the newest revision takes nothing because a person wanted an earlier one.
+    pub fn is_rolled_back_by_hand(&self) -> bool {
+        self.rejected.as_ref().is_some_and(|rejected| rejected.is_by_hand)
+    }
+
     /// The revision declared last, whatever became of it.
     pub fn newest(&self) -> Option<&RevisionName> {
         let rejected = self.rejected.as_ref().map(|rejected| &rejected.revision);
