@@ -20,13 +20,13 @@ use gapless_rt::Timer;
 use gapless_scaling::Config;
 use gapless_store::Record;
 use gapless_types::{
-    FunctionKey, FunctionSpec, Metadata, Percent, Revision, RevisionName, RevisionRef, Time,
+    FunctionKey, FunctionSpec, Percent, Revision, RevisionName, RevisionRef, Time,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::Control;
-use crate::functions::{Declared, Functions, Known, Readiness, Told};
+use crate::functions::{Declared, Functions, Identity, Known, Readiness, Told};
 use crate::kinds::{FUNCTIONS, REVISIONS, template};
 use crate::routes::Step;
 use crate::status::revision_name;
@@ -37,7 +37,7 @@ const CODE_IS_LOST: &str = "its code is missing in the data folder: deploy it ag
 /// A stored function, as far as it is needed to serve it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Stored {
-    metadata: Metadata,
+    metadata: Identity,
     spec: FunctionSpec,
     #[serde(default)]
     status: StoredStatus,

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use gapless_rollout::Rollout;
 use gapless_rt::Timer;
-use gapless_types::{FunctionKey, FunctionSpec, Metadata, Percent, Revision, RevisionName};
+use gapless_types::{FunctionKey, FunctionSpec, Percent, Revision, RevisionName};
 use jiff::Timestamp;
+use serde::Deserialize;
 
 /// Deleted functions whose last revision's number is remembered, so that a new function
 /// of the same name makes revisions of new names while the old ones still end.
@@ -38,10 +39,20 @@ pub(crate) struct Known {
 /// A route in short: targets with share and readiness, and tags.
 pub(crate) type Told = (Vec<(RevisionName, Percent, Readiness)>, Vec<(String, RevisionName)>);
 
+/// What of a function's metadata is kept: the rest is read from the store when it is
+/// shown. Who owns which field alone would take more memory than all else.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Identity {
+    #[serde(default)]
+    pub(crate) uid: String,
+    #[serde(default)]
+    pub(crate) generation: u64,
+}
+
 /// A declared function.
 #[derive(Debug)]
 pub(crate) struct Declared {
-    pub(crate) metadata: Metadata,
+    pub(crate) metadata: Identity,
     /// The transaction that wrote it.
     pub(crate) store_revision: u64,
     pub(crate) spec: Arc<FunctionSpec>,
@@ -174,7 +185,7 @@ mod tests {
         let key = FunctionKey::new("default", "a").unwrap();
         assert_eq!(functions.first_revision(&key), 1);
         let declared = Declared {
-            metadata: Metadata::default(),
+            metadata: Identity::default(),
             store_revision: 1,
             spec: Arc::new(FunctionSpec::with_defaults()),
             latest: RevisionName::new(&key, 3),
