@@ -27,12 +27,12 @@ use serde::Deserialize;
 
 use crate::Control;
 use crate::functions::{Declared, Functions, Identity, Known, Readiness, Told};
-use crate::kinds::{FUNCTIONS, REVISIONS, template};
+use crate::kinds::{FUNCTIONS, REVISIONS, shared_template};
 use crate::routes::Step;
 use crate::status::revision_name;
 
 /// Why a revision of a former run cannot serve.
-const CODE_IS_LOST: &str = "its code is missing in the data folder: deploy it again";
+pub(crate) const CODE_IS_LOST: &str = "its code is missing in the data folder: deploy it again";
 
 /// A stored function, as far as it is needed to serve it.
 #[derive(Debug, Deserialize)]
@@ -235,20 +235,18 @@ impl Control {
             return;
         }
         let spec = match *name == declared.latest {
-            true => Some(template(&declared.spec)),
-            false => self.stored_revision(key, name),
+            true => Some(shared_template(&declared.spec)),
+            false => self.stored_revision(key, name).map(Arc::new),
         };
         let Some(spec) = spec else {
             tracing::error!(revision = %name, "a revision that is routed to is not stored");
             return;
         };
         let is_candidate = declared.rollout.candidate() == Some(name);
-        let readiness = match (self.has_restored() || is_candidate, &spec.artifact) {
-            (true, _) => Readiness::Preparing,
-            (false, Some(digest)) if !self.artifacts().contains(digest) => {
-                Readiness::Failed(CODE_IS_LOST.into())
-            }
-            (false, _) => match declared.rollout.rejected() {
+        let readiness = match self.has_restored() || is_candidate {
+            true => Readiness::Preparing,
+            false if self.is_code_lost(&spec) => Readiness::Failed(CODE_IS_LOST.into()),
+            false => match declared.rollout.rejected() {
                 Some((rejected, why)) if rejected == name => Readiness::Failed(why.into()),
                 _ => Readiness::Ready,
             },
@@ -258,6 +256,11 @@ impl Control {
             self.prepare_in_background(Arc::clone(&revision));
         }
         declared.known.insert(name.clone(), Known { revision, readiness });
+    }
+
+    /// Whether the code that was uploaded is no longer there.
+    pub(crate) fn is_code_lost(&self, spec: &FunctionSpec) -> bool {
+        spec.artifact.as_ref().is_some_and(|digest| !self.artifacts().contains(digest))
     }
 
     fn stored_revision(&self, key: &FunctionKey, name: &RevisionName) -> Option<FunctionSpec> {

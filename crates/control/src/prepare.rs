@@ -11,6 +11,7 @@ use gapless_rollout::{Event, Failure};
 use gapless_types::{Fault, FunctionKey, Revision, RevisionName};
 
 use crate::Control;
+use crate::course::CODE_IS_LOST;
 use crate::functions::Readiness;
 use crate::routes::Step;
 use crate::shape::shape_of;
@@ -39,6 +40,13 @@ impl Control {
     }
 
     async fn prepare(&self, revision: &Arc<Revision>) -> Result<(), StartFailure> {
+        if self.is_code_lost(&revision.spec) {
+            return Err(StartFailure {
+                fault: Fault::Platform,
+                kind: "CodeIsLost",
+                message: CODE_IS_LOST.to_owned(),
+            });
+        }
         let shape = shape_of(&revision.function, &revision.spec);
         let nodes = self.nodes().to_prepare(&shape);
         if nodes.is_empty() {

@@ -61,7 +61,6 @@ pub struct Feed {
     /// Whether changes are kept: while somebody watches, and for those who may come.
     is_kept: AtomicBool,
     ring: Mutex<Ring>,
-    live: broadcast::Sender<FeedEvent>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +70,8 @@ struct Ring {
     complete_after: u64,
     /// When somebody last listed or left.
     wanted_at: Option<Instant>,
+    /// To the watchers; made for the first one, as its room is megabytes.
+    live: Option<broadcast::Sender<FeedEvent>>,
 }
 
 impl Feed {
@@ -82,7 +83,6 @@ impl Feed {
             watchers: AtomicUsize::new(0),
             is_kept: AtomicBool::new(false),
             ring: Mutex::default(),
-            live: broadcast::channel(BEHIND_MAX).0,
         }
     }
 
@@ -153,8 +153,10 @@ impl Feed {
         {
             ring.complete_after = oldest.version;
         }
-        ring.events.push_back(event.clone());
-        let _ = self.live.send(event);
+        if let Some(live) = &ring.live {
+            let _ = live.send(event.clone());
+        }
+        ring.events.push_back(event);
     }
 
     /// Events after `version`: those kept, and those to come. `None` if some in between
@@ -166,7 +168,7 @@ impl Feed {
         let is_complete = version >= ring.complete_after && version <= self.version();
         let after = ring.events.iter().filter(|event| event.version > version).cloned();
         let (feed, kept) = (Arc::clone(self), after.collect());
-        let live = self.live.subscribe();
+        let live = ring.live.get_or_insert_with(|| broadcast::Sender::new(BEHIND_MAX)).subscribe();
         drop(ring);
         // Dropping it when something is missing counts its watcher out again, which
         // takes the ring.

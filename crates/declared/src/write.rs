@@ -447,7 +447,9 @@ pub(crate) fn encode(resource: &dyn Resource, key: &ObjectKey, object: &Value) -
     let mut object = object.clone();
     metadata_mut(&mut object).remove("resourceVersion");
     resource.close(key, &mut object);
-    serde_json::to_vec(&object).expect("a JSON value is representable in JSON").into()
+    let bytes = serde_json::to_vec(&object).expect("a JSON value is representable in JSON");
+    // Kept for as long as the record is: without the room the vector grew beyond it.
+    bytes.into_boxed_slice().into()
 }
 
 pub(crate) fn decode(resource: &dyn Resource, key: &ObjectKey, record: &Record) -> Outcome<Value> {

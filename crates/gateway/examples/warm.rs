@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             revision: Arc::new(Revision {
                 name: RevisionName::new(&function, generation),
                 function: function.clone(),
-                spec: FunctionSpec::with_defaults(),
+                spec: FunctionSpec::with_defaults().into(),
             }),
             weight: Percent::whole(1),
             readiness: RouteReadiness::Ready,

@@ -39,7 +39,7 @@ impl Bench {
         spec.reuse = reuse;
         let function = FunctionKey::new("default", "bench").expect("valid names");
         let name = RevisionName::new(&function, 1);
-        let revision = Arc::new(Revision { name, function, spec });
+        let revision = Arc::new(Revision { name, function, spec: spec.into() });
         let prepare = PrepareTask { revision, artifact: Some(wasm) };
         let task = StartTask {
             instance: InstanceId(1),

@@ -165,6 +165,13 @@ pub(crate) fn template(spec: &FunctionSpec) -> FunctionSpec {
     template
 }
 
+/// The same, shared with the function's own where that says nothing else: many functions
+/// are kept in memory.
+pub(crate) fn shared_template(spec: &Arc<FunctionSpec>) -> Arc<FunctionSpec> {
+    let template = template(spec);
+    if template == **spec { Arc::clone(spec) } else { Arc::new(template) }
+}
+
 /// Makes a revision if the template changed, and says so in the function's status.
 fn add_revision(
     control: &Control,
@@ -188,7 +195,7 @@ fn add_revision(
     let name = RevisionName::new(key, number);
     let object = revisions::object(admission.new, name.short(), &new, admission.now);
     let revision = ObjectKey::new(key.namespace(), name.short());
-    let value = serde_json::to_vec(&object).unwrap_or_default();
+    let value = serde_json::to_vec(&object).unwrap_or_default().into_boxed_slice();
     admission.writes.push(Write::put(store_key(&REVISIONS, &revision), value, Expect::Absent));
     if !admission.new["status"].is_object() {
         admission.new["status"] = json!({});

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::Control;
 use crate::events::EventLog;
 
-pub(crate) use functions::{FUNCTIONS, template};
+pub(crate) use functions::{FUNCTIONS, shared_template};
 pub(crate) use namespaces::{CONTENTS, DEFAULT as DEFAULT_NAMESPACE, new as new_namespace};
 pub(crate) use profiles::PROFILES;
 pub(crate) use revisions::REVISIONS;

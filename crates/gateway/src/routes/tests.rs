@@ -7,7 +7,8 @@ fn route(namespace: &str, name: &str, generation: u64, host: Option<&str>) -> Fu
     let function = FunctionKey::new(namespace, name).unwrap();
     let mut spec = FunctionSpec::with_defaults();
     spec.access.route = host.map(|host| OwnRoute { host: host.into(), path: "/".into() });
-    let revision = Revision { name: RevisionName::new(&function, generation), function, spec };
+    let revision =
+        Revision { name: RevisionName::new(&function, generation), function, spec: spec.into() };
     FunctionRoute::single(Arc::new(revision), RouteReadiness::Ready)
 }
 
@@ -81,7 +82,7 @@ fn weighted(targets: &[(u64, u32, RouteReadiness)], tags: &[(&str, u64)]) -> Fun
         let name = RevisionName::new(&function, *generation);
         let spec = FunctionSpec::with_defaults();
         RouteTarget {
-            revision: Arc::new(Revision { name, function: function.clone(), spec }),
+            revision: Arc::new(Revision { name, function: function.clone(), spec: spec.into() }),
             weight: Percent::whole(*percent),
             readiness: readiness.clone(),
         }

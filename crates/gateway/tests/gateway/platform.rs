@@ -99,7 +99,8 @@ impl Platform {
         let mut spec = FunctionSpec::with_defaults();
         change(&mut spec);
         let revision_name = RevisionName::new(&function, generation);
-        let revision = Arc::new(Revision { name: revision_name.clone(), function, spec });
+        let revision =
+            Arc::new(Revision { name: revision_name.clone(), function, spec: spec.into() });
         self.gateway.set_route(FunctionRoute::single(revision, readiness));
         revision_name
     }

@@ -35,7 +35,7 @@ fn target_with(
     spec.queue.wait = Span(Duration::from_secs(600));
     change(&mut spec);
     RouteTarget {
-        revision: Arc::new(Revision { name: name(generation), function: key(), spec }),
+        revision: Arc::new(Revision { name: name(generation), function: key(), spec: spec.into() }),
         weight: Percent::whole(percent),
         readiness: RouteReadiness::Ready,
     }

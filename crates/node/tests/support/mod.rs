@@ -189,7 +189,7 @@ pub(crate) struct Bench {
 pub(crate) fn revision(spec: serde_json::Value) -> Arc<Revision> {
     let spec: FunctionSpec = serde_json::from_value(spec).unwrap();
     let function = FunctionKey::new("default", "hello").unwrap();
-    Arc::new(Revision { name: RevisionName::new(&function, 1), function, spec })
+    Arc::new(Revision { name: RevisionName::new(&function, 1), function, spec: spec.into() })
 }
 
 pub(crate) fn bench(driver: Manual) -> Bench {

@@ -42,7 +42,7 @@ pub fn spec() -> FunctionSpec {
 pub fn prepare_task(spec: FunctionSpec, artifact: &Path) -> PrepareTask {
     let function = FunctionKey::new("default", "probe").expect("valid names");
     let name = RevisionName::new(&function, 1);
-    let revision = Arc::new(Revision { name, function, spec });
+    let revision = Arc::new(Revision { name, function, spec: spec.into() });
     PrepareTask { revision, artifact: Some(artifact.to_owned()) }
 }
 

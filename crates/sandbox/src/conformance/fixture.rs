@@ -204,7 +204,8 @@ impl Fixture {
 /// A task to prepare `spec` as the first revision of `default/probe`.
 pub(super) fn prepare_task(spec: &FunctionSpec, artifact: Option<PathBuf>) -> PrepareTask {
     let function = FunctionKey::new("default", "probe").expect("valid names");
-    let revision = Revision { name: RevisionName::new(&function, 1), function, spec: spec.clone() };
+    let revision =
+        Revision { name: RevisionName::new(&function, 1), function, spec: Arc::new(spec.clone()) };
     PrepareTask { revision: Arc::new(revision), artifact }
 }
 
