@@ -10,62 +10,29 @@
 //! functions' lock, so the gateway is told routes in the order of the changes; what
 //! takes time is done after, and comes back as an event.
 
+mod routing;
+mod stored;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gapless_declared::{Followed, ObjectKey, store_key, store_prefix};
-use gapless_proto::{FunctionRoute, RouteReadiness, RouteTag, RouteTarget};
-use gapless_rollout::{Action, Assignment, Event, Rollout, assign};
+use gapless_declared::{Followed, ObjectKey, store_prefix};
+use gapless_rollout::{Action, Event};
 use gapless_rt::Timer;
-use gapless_scaling::Config;
 use gapless_store::Record;
-use gapless_types::{
-    FunctionKey, FunctionSpec, Percent, Revision, RevisionName, RevisionRef, Time,
-};
+use gapless_types::{FunctionKey, RevisionName, RevisionRef, Time};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::Control;
-use crate::functions::{Declared, Functions, Identity, Known, Readiness, Told};
-use crate::kinds::{FUNCTIONS, REVISIONS, shared_template};
+use crate::functions::{Declared, Readiness};
+use crate::kinds::{FUNCTIONS, REVISIONS};
 use crate::routes::Step;
 use crate::status::revision_name;
 
+pub(crate) use stored::Stored;
+
 /// Why a revision of a former run cannot serve.
 pub(crate) const CODE_IS_LOST: &str = "its code is missing in the data folder: deploy it again";
-
-/// A stored function, as far as it is needed to serve it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Stored {
-    metadata: Identity,
-    spec: FunctionSpec,
-    #[serde(default)]
-    status: StoredStatus,
-    #[serde(default)]
-    course: Option<Rollout>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StoredStatus {
-    #[serde(default)]
-    latest_created_revision: String,
-}
-
-/// A stored revision, as far as it is needed to run it.
-#[derive(Debug, Deserialize)]
-struct StoredRevision {
-    spec: FunctionSpec,
-}
-
-impl Stored {
-    /// Reads a record. The words are for the log: whoever wrote it was told before.
-    pub(crate) fn read(record: &Record) -> Result<Stored, String> {
-        serde_json::from_slice(&record.value).map_err(|why| {
-            format!("cannot read the stored {}: {why}; it was written by another version of gapless, or is damaged", record.key)
-        })
-    }
-}
 
 impl Control {
     /// What the store says of functions takes effect.
@@ -200,104 +167,6 @@ impl Control {
         self.touch(key);
     }
 
-    /// Queues the function's route as it is now: makes known what it leads to, and lets go
-    /// of what it no longer does. The functions are locked.
-    pub(crate) fn route_function(&self, functions: &mut Functions, key: &FunctionKey) {
-        let Some(declared) = functions.get_mut(key) else { return };
-        let assignment = assign(key, &declared.spec.traffic, &declared.rollout);
-        let mut wanted: BTreeSet<RevisionName> =
-            assignment.targets.iter().map(|target| target.revision.clone()).collect();
-        wanted.extend(declared.rollout.stable().cloned());
-        wanted.insert(declared.latest.clone());
-        for name in &wanted {
-            self.make_known(declared, key, name);
-        }
-        let mut routes = self.routes().lock();
-        let told = told(declared, &assignment);
-        if declared.told.as_ref() != Some(&told) {
-            routes.push(Step::Set(route(key, declared, &assignment)));
-            declared.told = Some(told);
-        }
-        self.queue_minimums(declared, &assignment, &mut routes);
-        let gone: Vec<RevisionName> =
-            declared.known.keys().filter(|name| !wanted.contains(name)).cloned().collect();
-        for name in gone {
-            if let Some(known) = declared.known.remove(&name) {
-                routes.push(Step::Close(known.revision));
-            }
-        }
-    }
-
-    /// A revision that a route leads to is known from now on. One of a former run is taken
-    /// to be runnable: its first start prepares it, and says so if it cannot.
-    fn make_known(&self, declared: &mut Declared, key: &FunctionKey, name: &RevisionName) {
-        if declared.known.contains_key(name) {
-            return;
-        }
-        let spec = match *name == declared.latest {
-            true => Some(shared_template(&declared.spec)),
-            false => self.stored_revision(key, name).map(Arc::new),
-        };
-        let Some(spec) = spec else {
-            tracing::error!(revision = %name, "a revision that is routed to is not stored");
-            return;
-        };
-        let is_candidate = declared.rollout.candidate() == Some(name);
-        let readiness = match self.has_restored() || is_candidate {
-            true => Readiness::Preparing,
-            false if self.is_code_lost(&spec) => Readiness::Failed(CODE_IS_LOST.into()),
-            false => match declared.rollout.rejected() {
-                Some((rejected, why)) if rejected == name => Readiness::Failed(why.into()),
-                _ => Readiness::Ready,
-            },
-        };
-        let revision = Arc::new(Revision { name: name.clone(), function: key.clone(), spec });
-        if readiness == Readiness::Preparing && !is_candidate {
-            self.prepare_in_background(Arc::clone(&revision));
-        }
-        declared.known.insert(name.clone(), Known { revision, readiness });
-    }
-
-    /// Whether the code that was uploaded is no longer there.
-    pub(crate) fn is_code_lost(&self, spec: &FunctionSpec) -> bool {
-        spec.artifact.as_ref().is_some_and(|digest| !self.artifacts().contains(digest))
-    }
-
-    fn stored_revision(&self, key: &FunctionKey, name: &RevisionName) -> Option<FunctionSpec> {
-        let object = ObjectKey::new(key.namespace(), name.short());
-        let record = self.store().get(&store_key(&REVISIONS, &object)).ok()??;
-        let read: Result<StoredRevision, _> = serde_json::from_slice(&record.value);
-        read.map(|stored| stored.spec)
-            .inspect_err(|why| tracing::error!(revision = %name, %why, "cannot be read"))
-            .ok()
-    }
-
-    /// Revisions with a share have the function's minimum; the others have none. Nothing is
-    /// started before the nodes are there.
-    fn queue_minimums(
-        &self,
-        declared: &Declared,
-        assignment: &Assignment,
-        routes: &mut crate::routes::Routes,
-    ) {
-        if !self.has_begun() {
-            return;
-        }
-        let scale = &declared.spec.scale;
-        for target in &assignment.targets {
-            let Some(known) = declared.known.get(&target.revision) else { continue };
-            let min = if target.weight > Percent::ZERO { scale.min } else { 0 };
-            let is_runnable = known.readiness == Readiness::Ready;
-            if self.revision(&target.revision).is_some() || (min > 0 && is_runnable) {
-                let state = self.make_revision(&known.revision);
-                routes.push(Step::Configure(Arc::clone(&state), Config { min, max: scale.max }));
-                if is_runnable {
-                    routes.push(Step::Runnable(state));
-                }
-            }
-        }
-    }
-
     fn carry_out_course(&self, key: &FunctionKey, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -429,38 +298,6 @@ fn prepare_first(declared: &mut Declared, actions: &[Action]) {
         {
             known.readiness = Readiness::Preparing;
         }
-    }
-}
-
-/// A route in short.
-fn told(declared: &Declared, assignment: &Assignment) -> Told {
-    let target = |target: &gapless_rollout::Assigned| {
-        let known = declared.known.get(&target.revision)?;
-        Some((target.revision.clone(), target.weight, known.readiness.clone()))
-    };
-    (assignment.targets.iter().filter_map(target).collect(), assignment.tags.clone())
-}
-
-/// The route of a function.
-fn route(key: &FunctionKey, declared: &Declared, assignment: &Assignment) -> FunctionRoute {
-    let target = |target: &gapless_rollout::Assigned| {
-        let known = declared.known.get(&target.revision)?;
-        let readiness = match &known.readiness {
-            Readiness::Preparing => RouteReadiness::Preparing,
-            Readiness::Ready => RouteReadiness::Ready,
-            Readiness::Failed(why) => RouteReadiness::Failed(Arc::clone(why)),
-        };
-        let revision = Arc::clone(&known.revision);
-        Some(RouteTarget { revision, weight: target.weight, readiness })
-    };
-    let tag = |(tag, revision): &(String, RevisionName)| RouteTag {
-        tag: tag.as_str().into(),
-        revision: revision.clone(),
-    };
-    FunctionRoute {
-        function: key.clone(),
-        targets: assignment.targets.iter().filter_map(target).collect(),
-        tags: assignment.tags.iter().map(tag).collect(),
     }
 }
 

@@ -139,6 +139,26 @@ impl Api {
         }
     }
 
+    /// Where function `name`'s instance listens; waits until it has one. For functions
+    /// whose program listens on TCP and whose minimum is one.
+    pub(crate) async fn address_of(&mut self, name: &str) -> Result<SocketAddr> {
+        let path = format!("/apis/{}/namespaces/{NAMESPACE}/instances", gapless_types::API_VERSION);
+        let until = Instant::now() + READY_WITHIN;
+        loop {
+            let list: Value = serde_json::from_slice(&self.call("GET", &path, b"").await?)?;
+            let statuses = list["items"].as_array().into_iter().flatten().map(|i| &i["status"]);
+            let its = |status: &&Value| status["function"] == name && status["phase"] == "Ready";
+            if let Some(endpoint) = statuses.filter(its).find_map(|s| s["endpoint"].as_str()) {
+                let address = endpoint.strip_prefix("tcp:").context("it is not on TCP")?;
+                return Ok(address.parse()?);
+            }
+            if Instant::now() > until {
+                bail!("function {name} has no instance");
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
     /// Removes function `name`.
     pub(crate) async fn delete(&mut self, name: &str) -> Result<()> {
         self.call("DELETE", &function_path(NAMESPACE, name), b"").await.map(drop)

@@ -91,7 +91,7 @@ pub(super) async fn nginx(upstream: SocketAddr) -> Result<Option<Peer>> {
     start(command, address, Some(folder)).await.map(Some)
 }
 
-/// The probe program, alone.
+/// The probe program, of this command's own session: for loads that nothing is compared with.
 pub(super) async fn probe() -> Result<Peer> {
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);

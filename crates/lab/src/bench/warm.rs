@@ -5,12 +5,13 @@
 //! compared within a round: load, platform and peer share the cores, and a
 //! machine's speed drifts.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::peers::{self, GET_NGINX, GET_WASMTIME, Peer};
+use super::peers::{self, GET_NGINX, GET_WASMTIME};
 use super::table::{Findings, Goal, median};
 use super::{HELLO, HELLO_ANSWER, Kind, seconds};
 use crate::api::Code;
@@ -58,7 +59,7 @@ async fn wasm(args: &Args) -> Result<Findings> {
         findings.note(GET_WASMTIME);
     }
     let ours = Load::new(platform.get("hello", "/"), expect_body(HELLO_ANSWER));
-    let theirs = peer.as_ref().map(|peer| direct(peer, "/"));
+    let theirs = peer.as_ref().map(|peer| direct(peer.address, "/"));
     let found =
         rounds(args, &mut findings, &ours, theirs.as_ref(), usize::from(args.connections)).await;
     found.add_to(&mut findings, "wasmtime serve", 1.0, Some(1.0));
@@ -69,18 +70,21 @@ async fn wasm(args: &Args) -> Result<Findings> {
 async fn http(args: &Args) -> Result<Findings> {
     let mut findings = Findings::of("warm http");
     let platform = Platform::start(&[]).await?;
-    let spec = json!({"concurrency": PROGRAM_SLOTS, "scale": {"max": 1}});
+    let spec = json!({"concurrency": PROGRAM_SLOTS, "scale": {"min": 1, "max": 1}});
     platform.deploy("probe", &program(Listens::OnPort)?, spec.clone()).await?;
     platform.deploy("probe-unix", &program(Listens::OnSocket)?, spec).await?;
-    let alone = peers::probe().await?;
-    let proxy = peers::nginx(alone.address).await?;
+    // The peer and the direct calls reach the very same process: another one would be
+    // scheduled otherwise (Linux gives a session a share of its own, `sched(7)`,
+    // autogroup), and that alone is worth a fifth.
+    let program = platform.api().await?.address_of("probe").await?;
+    let proxy = peers::nginx(program).await?;
     if proxy.is_none() {
         findings.note(GET_NGINX);
     }
     let connections = usize::from(args.connections);
     let ours = Load::new(platform.get("probe", "/hello"), expect_body(HELLO_ANSWER));
     let over_unix = Load::new(platform.get("probe-unix", "/hello"), expect_body(HELLO_ANSWER));
-    let theirs = proxy.as_ref().map(|proxy| direct(proxy, "/hello"));
+    let theirs = proxy.as_ref().map(|proxy| direct(proxy.address, "/hello"));
     let found = rounds(args, &mut findings, &ours, theirs.as_ref(), connections).await;
     found.add_to(&mut findings, "nginx", 0.8, None);
     if let Some(theirs) = &theirs {
@@ -89,7 +93,7 @@ async fn http(args: &Args) -> Result<Findings> {
         findings.row(name, "x", ratios(&found.ours.per_second, &found.theirs.per_second));
     }
 
-    let bare = direct(&alone, "/hello");
+    let bare = direct(program, "/hello");
     let one = rounds(args, &mut findings, &ours, Some(&bare), 1).await;
     findings.row("direct call, 1 connection, p50", "us", 1e3 * median(&one.theirs.p50_ms));
     findings.row("gapless, 1 connection, p50", "us", 1e3 * median(&one.ours.p50_ms));
@@ -126,9 +130,8 @@ pub(super) fn program(listens: Listens) -> Result<Code> {
     Code::command(command, &[("README", readme)])
 }
 
-fn direct(peer: &Peer, path: &str) -> Load {
-    let host = peer.address.to_string();
-    Load::new(Target::get(peer.address, &host, path), expect_body(HELLO_ANSWER))
+fn direct(address: SocketAddr, path: &str) -> Load {
+    Load::new(Target::get(address, &address.to_string(), path), expect_body(HELLO_ANSWER))
 }
 
 /// One side's figures, one per round.
