@@ -105,8 +105,8 @@ impl fmt::Debug for Platform {
 impl Platform {
     /// Starts everything; returns when requests can be served.
     pub(crate) async fn start(options: Options) -> Outcome<Self> {
-        let gateway_listener = bind("gateway", "--gateway", options.gateway).await?;
-        let api_listener = bind("API", "--api", options.api).await?;
+        let gateway_listener = bind("gateway", "--gateway", options.gateway)?;
+        let api_listener = bind("API", "--api", options.api)?;
         let (gateway_address, api_address) =
             (gateway_listener.local_addr()?, api_listener.local_addr()?);
         let (clock, shutdown, metrics) = (Clock::start(), Shutdown::new(), Metrics::new());
@@ -312,8 +312,8 @@ fn with_source(error: &dyn std::error::Error) -> String {
     }
 }
 
-async fn bind(what: &str, flag: &str, address: SocketAddr) -> Outcome<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(what: &str, flag: &str, address: SocketAddr) -> Outcome<TcpListener> {
+    gapless_net::listen(address).map_err(|error| {
         let failure =
             |why: String| Failure::new(format!("the {what} cannot listen on {address}"), why);
         match error.kind() {
