@@ -88,6 +88,11 @@ impl Platform {
         self.gateway
     }
 
+    /// The API's address.
+    pub(crate) fn api_address(&self) -> SocketAddr {
+        self.api
+    }
+
     /// The name by which the gateway knows a deployed function.
     pub(crate) fn host(&self, name: &str) -> String {
         format!("{name}.{NAMESPACE}.localhost:{}", self.gateway.port())
