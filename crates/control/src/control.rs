@@ -154,7 +154,7 @@ impl Control {
 
     /// A node takes instances from now on.
     pub fn add_node(&self, link: Arc<dyn NodeLink>, spec: NodeSpec) -> Result<(), NodeError> {
-        self.nodes.add(link, spec)
+        self.nodes.add(link, spec, Timestamp::now())
     }
 
     /// What is measured of a node's use.
@@ -220,10 +220,9 @@ impl Control {
         &self.parts.store
     }
 
-    /// Something of a function changed that people see: it is stored, and told.
+    /// Something of a function changed that people see: it is stored, and so told.
     pub(crate) fn touch(&self, key: &FunctionKey) {
         self.reconcilers.status.mark(key);
-        self.tell_touched(key);
     }
 
     /// A function's instances changed. Costs nothing while nobody watches.

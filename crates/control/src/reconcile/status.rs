@@ -41,22 +41,20 @@ pub(crate) async fn settle_statuses(control: &Arc<Control>) {
 async fn settle(control: &Arc<Control>, key: FunctionKey) -> Option<FunctionKey> {
     let functions = control.resource(&FUNCTIONS)?;
     let object = ObjectKey::new(key.namespace(), key.name());
-    let settled = control.objects().settle(&functions, &object, |mut object| {
-        let course = control.course_of(&key)?;
-        let status = control.status_of(&key, &object["status"])?;
-        let mut status = serde_json::to_value(status).ok()?;
-        if let Some(fields) = status.as_object_mut() {
-            COUNTS.iter().for_each(|count| {
-                fields.remove(*count);
-            });
-        }
+    let settled = control.objects().settle(&functions, &object, |object| {
+        let Some((status, course)) = control.to_store(&key, &object["status"]) else {
+            return false;
+        };
         // What was declared meanwhile is settled when it has taken effect.
-        let newer = object.pointer("/status/latestCreatedRevision").cloned();
-        if newer.is_some_and(|newer| newer != status["latestCreatedRevision"]) {
-            return None;
+        let newer = object.pointer("/status/latestCreatedRevision");
+        if newer.is_some_and(|newer| *newer != status["latestCreatedRevision"]) {
+            return false;
+        }
+        if object["status"] == status && object["course"] == course {
+            return false;
         }
         (object["status"], object["course"]) = (status, course);
-        Some(object)
+        true
     });
     match settled.await {
         Ok(_) => None,
@@ -69,9 +67,18 @@ async fn settle(control: &Arc<Control>, key: FunctionKey) -> Option<FunctionKey>
 }
 
 impl Control {
-    /// The course of a function's rollout, as it is stored.
-    fn course_of(&self, key: &FunctionKey) -> Option<Value> {
-        let functions = self.functions().lock();
-        serde_json::to_value(&functions.get(key)?.rollout).ok()
+    /// A function's status and the course of its rollout, as they are stored.
+    fn to_store(&self, key: &FunctionKey, stored: &Value) -> Option<(Value, Value)> {
+        let course = {
+            let functions = self.functions().lock();
+            serde_json::to_value(&functions.get(key)?.rollout).ok()?
+        };
+        let mut status = serde_json::to_value(self.status_of(key, stored)?).ok()?;
+        if let Some(fields) = status.as_object_mut() {
+            COUNTS.iter().for_each(|count| {
+                fields.remove(*count);
+            });
+        }
+        Some((status, course))
     }
 }

@@ -45,12 +45,11 @@ pub(super) async fn run(args: &Args, findings: &mut Findings) -> Result<Value> {
     let flags = ["--fake-nodes", FAKE_NODES];
     let platform = Platform::start_in(&folder.path().join("data"), &flags).await?;
     deploy(&platform).await?;
-    let mut api = platform.api().await?;
     let per_round = args.instances.div_ceil(ROUNDS);
     // Connections, lanes and the first placements are not what is measured.
     round(&platform, FUNCTIONS).await?;
     wait_until_gone(&platform).await?;
-    let revision = api.metric("gapless_store_revision", "").await?;
+    let revision = platform.api().await?.metric("gapless_store_revision", "").await?;
     let (mut alone, mut watched) = (Side::new(), Side::new());
     for _ in 0..ROUNDS {
         alone.add(&round(&platform, per_round).await?)?;
@@ -62,7 +61,7 @@ pub(super) async fn run(args: &Args, findings: &mut Findings) -> Result<Value> {
         let started = platform.starts().await? - before;
         watched.told += watcher.all_told(started).await?;
     }
-    let written = api.metric("gapless_store_revision", "").await? - revision;
+    let written = platform.api().await?.metric("gapless_store_revision", "").await? - revision;
     report(findings, &alone, &watched, written);
     platform.stop().await?;
     let value = |name: &str| findings.value(&format!("instances, {name}"));
