@@ -5,25 +5,33 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};
 use gapless_declared::ObjectKey;
-use gapless_types::FunctionKey;
+use gapless_types::{FunctionKey, Time};
 use serde_json::Value;
 
-use super::AGAIN_AFTER;
+use super::{AGAIN_AFTER, EVERY};
 use crate::Control;
+use crate::functions::Functions;
 use crate::kinds::FUNCTIONS;
 
 /// Functions that are looked at in one go; they share fsyncs.
 const BATCH_MAX: usize = 64;
+/// Functions that are looked at without a mark, each time: all of them in so many turns
+/// as there are thousands, for some milliseconds a minute.
+const PASS_MAX: usize = 1_000;
 /// Counts, which are shown and not stored.
 const COUNTS: &[&str] = &["readyInstances", "startingInstances", "coldShare", "queued"];
 
 /// Stores what is marked, for ever.
 pub(crate) async fn settle_statuses(control: &Arc<Control>) {
     let marks = &control.reconcilers.status;
+    let mut pass = Pass::begin(control.clock().now());
     loop {
         if marks.is_empty() {
-            marks.rung().await;
+            let left = pass.due.since(control.clock().now());
+            let _ = control.clock().timeout(left, marks.rung()).await;
         }
+        let due = pass.take(control.clock().now(), &control.functions().lock());
+        due.iter().for_each(|key| marks.mark(key));
         let keys = marks.take(BATCH_MAX);
         let settled = stream::iter(keys).map(|key| settle(control, key));
         let failed: Vec<FunctionKey> =
@@ -34,6 +42,32 @@ pub(crate) async fn settle_statuses(control: &Arc<Control>) {
             at += AGAIN_AFTER;
             control.clock().sleep_until(at).await;
         }
+    }
+}
+
+/// Looking at every function now and then, some at a time, so that a lost mark is no loss.
+#[derive(Debug)]
+struct Pass {
+    due: Time,
+    /// The last one that was looked at; the first is next without one.
+    last: Option<FunctionKey>,
+}
+
+impl Pass {
+    fn begin(now: Time) -> Self {
+        Pass { due: now + EVERY, last: None }
+    }
+
+    /// Those whose turn it is.
+    fn take(&mut self, now: Time, functions: &Functions) -> Vec<FunctionKey> {
+        if now < self.due {
+            return Vec::new();
+        }
+        self.due = now + EVERY;
+        let keys = functions.keys_after(self.last.as_ref(), PASS_MAX);
+        // Less than asked for: the next turn begins again.
+        self.last = keys.last().filter(|_| keys.len() == PASS_MAX).cloned();
+        keys
     }
 }
 
@@ -80,5 +114,31 @@ impl Control {
             });
         }
         Some((status, course))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::Declared;
+
+    #[test]
+    fn every_function_has_its_turn() {
+        let mut functions = Functions::default();
+        let count = PASS_MAX + 10;
+        for n in 0..count {
+            let key = FunctionKey::new("default", &format!("f{n:05}")).unwrap();
+            functions.insert(key.clone(), Declared::fake(&key, 1));
+        }
+        let mut now = Time::ZERO;
+        let mut pass = Pass::begin(now);
+        assert!(pass.take(now, &functions).is_empty(), "it is not due");
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            now += EVERY;
+            sizes.push(pass.take(now, &functions).len());
+            assert!(pass.take(now, &functions).is_empty());
+        }
+        assert_eq!(sizes, [PASS_MAX, 10, PASS_MAX]);
     }
 }
