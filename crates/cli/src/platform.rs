@@ -244,6 +244,7 @@ impl Opening {
         let parts = ControlParts {
             store,
             sealer: Arc::new(sealer),
+            keys: Some(keys),
             artifacts: Arc::clone(&artifacts),
             logs: logs.clone(),
             gateway: Arc::downgrade(gateway),
