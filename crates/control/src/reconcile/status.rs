@@ -21,28 +21,47 @@ const PASS_MAX: usize = 1_000;
 /// Counts, which are shown and not stored.
 const COUNTS: &[&str] = &["readyInstances", "startingInstances", "coldShare", "queued"];
 
-/// Stores what is marked, for ever.
+/// Stores what is marked until the platform ends, and then what is left.
 pub(crate) async fn settle_statuses(control: &Arc<Control>) {
-    let marks = &control.reconcilers.status;
-    let mut pass = Pass::begin(control.clock().now());
+    let (marks, clock) = (&control.reconcilers.status, *control.clock());
+    let shutdown = control.shutdown();
+    let mut pass = Pass::begin(clock.now());
     loop {
-        if marks.is_empty() {
-            let left = pass.due.since(control.clock().now());
-            let _ = control.clock().timeout(left, marks.rung()).await;
+        let is_ending = shutdown.has_begun();
+        if marks.is_empty() && is_ending {
+            return;
         }
-        let due = pass.take(control.clock().now(), &control.functions().lock());
+        if marks.is_empty() {
+            let left = pass.due.since(clock.now());
+            tokio::select! {
+                _ = clock.timeout(left, marks.rung()) => {}
+                () = shutdown.begun() => continue,
+            }
+        }
+        let due = pass.take(clock.now(), &control.functions().lock());
         due.iter().for_each(|key| marks.mark(key));
-        let keys = marks.take(BATCH_MAX);
-        let settled = stream::iter(keys).map(|key| settle(control, key));
-        let failed: Vec<FunctionKey> =
-            settled.buffer_unordered(BATCH_MAX).filter_map(std::future::ready).collect().await;
-        if !failed.is_empty() {
-            failed.iter().for_each(|key| marks.mark(key));
-            let mut at = control.clock().now();
-            at += AGAIN_AFTER;
-            control.clock().sleep_until(at).await;
+        let failed = settle_some(control).await;
+        if failed.is_empty() {
+            continue;
+        }
+        if is_ending {
+            return;
+        }
+        failed.iter().for_each(|key| marks.mark(key));
+        let mut at = clock.now();
+        at += AGAIN_AFTER;
+        tokio::select! {
+            () = clock.sleep_until(at) => {}
+            () = shutdown.begun() => {}
         }
     }
+}
+
+/// Stores some of what is marked. Those for which that failed.
+async fn settle_some(control: &Arc<Control>) -> Vec<FunctionKey> {
+    let keys = control.reconcilers.status.take(BATCH_MAX);
+    let settled = stream::iter(keys).map(|key| settle(control, key));
+    settled.buffer_unordered(BATCH_MAX).filter_map(std::future::ready).collect().await
 }
 
 /// Looking at every function now and then, some at a time, so that a lost mark is no loss.
