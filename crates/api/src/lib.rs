@@ -29,6 +29,7 @@ mod balance;
 mod kinds;
 mod logs;
 mod profile;
+mod sealing;
 mod status;
 
 pub use balance::{
@@ -43,6 +44,7 @@ pub use logs::FunctionLogs;
 pub use profile::{
     Explained, PlacementProfile, ProfileConflict, ProfilePolicy, ProfileStatus, profile_path,
 };
+pub use sealing::{KeyRotation, key_rotation_path};
 pub use status::{Status, StatusCause, StatusDetails, StatusMeta};
 
 /// Where every resource path begins.

@@ -8,7 +8,8 @@ use gapless_types::Span;
 use crate::client::Client;
 use crate::commands::{
     apply, bench, completions, context, cordon, create, delete, deploy, describe, diff, doctor,
-    explain, get, invoke, kubeconfig, logs, new, policies, replay, rollout, top, traffic, up, wait,
+    explain, get, invoke, kubeconfig, logs, new, policies, replay, rollout, secrets, top, traffic,
+    up, wait,
 };
 use crate::contexts::Contexts;
 use crate::failure::{Failure, Outcome};
@@ -64,11 +65,13 @@ pub(crate) enum Command {
     Apply(apply::Args),
     /// Create a secret or a config map from values and files
     Create(create::Args),
+    /// Rotate the key that seals secrets
+    Secrets(secrets::Args),
     /// Show what applying files would change
     Diff(diff::Args),
     /// List functions, revisions, instances, nodes, secrets, events and more
     Get(get::Args),
-    /// Show everything about one function
+    /// Show everything about one function or other object
     Describe(describe::Args),
     /// Show or set which revision takes which share of a function's requests
     Traffic(traffic::Args),

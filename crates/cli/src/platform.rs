@@ -31,7 +31,7 @@ use gapless_sandbox_linux::{LinuxConfig, LinuxDriver};
 use gapless_sandbox_wasm::{WasmConfig, WasmDriver};
 use gapless_secret::KeyFile;
 use gapless_store_embedded::{ARTIFACT_BYTES_MAX, ArtifactStore, EmbeddedStore};
-use gapless_telemetry::Metrics;
+use gapless_telemetry::{Metrics, StoreFacts};
 use gapless_types::{Bytes, CpuMillis, InstanceId, NodeId, RevisionName};
 use tokio::net::TcpListener;
 
@@ -226,6 +226,7 @@ impl Opening {
         let what = "cannot start the platform";
         // A store's error says what to do itself.
         let store = EmbeddedStore::open(data_dir).map_err(|error| Failure::new(what, error))?;
+        observe(&store, &self.metrics);
         let failed = |error: &dyn fmt::Display| {
             Failure::new(what, error)
                 .help("give `gapless up` a folder you may write to: --data-dir DIR")
@@ -243,6 +244,7 @@ impl Opening {
         let parts = ControlParts {
             store,
             sealer: Arc::new(sealer),
+            keys: Some(keys),
             artifacts: Arc::clone(&artifacts),
             logs: logs.clone(),
             gateway: Arc::downgrade(gateway),
@@ -299,6 +301,24 @@ impl Opening {
         spec.labels.insert("kubernetes.io/hostname".to_owned(), spec.id.to_string());
         (node, spec)
     }
+}
+
+/// Has a store's usage among the metrics, as long as it is open.
+fn observe(store: &Arc<EmbeddedStore>, metrics: &Metrics) {
+    let store = Arc::downgrade(store);
+    metrics.store.observe(move || {
+        let usage = store.upgrade()?.usage();
+        Some(StoreFacts {
+            records: usage.records,
+            record_bytes: usage.record_bytes,
+            history_changes: usage.history_events as u64,
+            history_bytes: usage.history_bytes as u64,
+            waiting: usage.waiting as u64,
+            log_bytes: usage.log_bytes,
+            syncs: usage.syncs,
+            revision: usage.revision,
+        })
+    });
 }
 
 fn cpu(cores: usize) -> CpuMillis {

@@ -351,3 +351,50 @@ fn secrets_and_config_maps_are_made_of_values_and_files() {
     let words = up.run(&["create", "configmap", "words", "--from-literal", "a=b"]);
     assert_eq!(words.out, "configmap/words created\n", "{words:?}");
 }
+
+/// The values are as they were, only the new key is left, and what was interrupted half
+/// way (a key was added, and no more) is completed by rotating again.
+#[test]
+fn the_key_of_secrets_is_rotated() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = up(dir.path());
+    let keys = dir.path().join("data/secrets.key");
+    let lines = || -> Vec<String> {
+        let text = std::fs::read_to_string(&keys).unwrap();
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    for n in 0..20 {
+        let (name, value) = (format!("s{n}"), format!("v=word-{n}"));
+        up.run(&["create", "secret", &name, "--from-literal", &value]);
+    }
+    let values = |up: &Up| -> Vec<serde_json::Value> {
+        let shown = up.run(&["get", "secrets", "--show-secrets", "-o", "json"]).out;
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        shown["items"].as_array().unwrap().iter().map(|one| one["data"].clone()).collect()
+    };
+    let before = (lines(), values(&up));
+    assert_eq!((before.0.len(), before.1.len()), (1, 20));
+    let rotated = up.run(&["secrets", "rotate-key"]);
+    assert!(rotated.out.ends_with("; 20 were sealed again\n"), "{rotated:?}");
+    assert_eq!(values(&up), before.1);
+    assert_eq!(lines().len(), 1);
+    assert_ne!(lines(), before.0);
+    // Killed after a key was added.
+    up.signal(rustix::process::Signal::KILL);
+    drop(up);
+    let text = std::fs::read_to_string(&keys).unwrap();
+    std::fs::write(&keys, format!("{text}{}\n", "ab".repeat(32))).unwrap();
+    let up = self::up(dir.path());
+    assert_eq!(values(&up), before.1);
+    let written = up.run(&["create", "secret", "late", "--from-literal", "v=1"]);
+    assert_eq!(written.code, 0, "{written:?}");
+    let rotated = up.run(&["secrets", "rotate-key"]);
+    assert!(rotated.out.ends_with("; 21 were sealed again\n"), "{rotated:?}");
+    assert_eq!(lines().len(), 1);
+    assert_eq!(values(&up).len(), 21);
+    let described = up.run(&["describe", "secret", "late"]).out;
+    assert!(described.contains("v: (hidden)") && described.contains("Events"), "{described}");
+    let node = up.run(&["describe", "node", "local"]).out;
+    assert!(node.contains("Name:         local") && node.contains("Created:"), "{node}");
+}

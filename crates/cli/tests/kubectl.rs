@@ -330,10 +330,10 @@ fn a_knative_service_reads_back_in_its_shape() {
         )
     };
     assert_eq!(k.apply(&service(3)), "service.serving.knative.dev/web created\n");
-    // kubectl itself cannot tell, as the container has defaults now; the server can.
     let diff = k.given(&["diff", "-f", "-"], &service(3));
     assert_eq!((diff.code, diff.out.as_str()), (0, ""), "{diff:?}");
-    k.apply(&service(3));
+    let again = k.apply(&service(3));
+    assert_eq!(again, "service.serving.knative.dev/web unchanged\n");
     assert_eq!(k.field("ksvc/web", ".metadata.generation"), "1");
     k.ok(&["wait", "--for=condition=Ready", "ksvc/web", "--timeout=60s"]);
     let spec = ".spec.template.spec";

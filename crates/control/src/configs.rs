@@ -33,7 +33,7 @@ impl ConfigSource for Kept<'_> {
             serde_json::from_slice(&record.value).map_err(|why| format!("is damaged: {why}"))?;
         let entries = match kept {
             Kind::Secret => {
-                secret_entries(&object, self.0.sealer()).map_err(|error| error.to_string())?
+                secret_entries(&object, &self.0.sealer()).map_err(|error| error.to_string())?
             }
             Kind::Config => config_entries(&object),
         };

@@ -14,7 +14,7 @@ use gapless_placement::{Load, NodeError, NodeSpec, ShapeId};
 use gapless_proto::{GatewayLink, NodeLink};
 use gapless_rt::{Clock, Shutdown};
 use gapless_scaling::Event;
-use gapless_secret::Sealer;
+use gapless_secret::{KeyFile, Sealer};
 use gapless_store::{Store, StoreError};
 use gapless_store_embedded::ArtifactStore;
 use gapless_telemetry::Metrics;
@@ -35,6 +35,7 @@ use crate::reconcile::Reconcilers;
 use crate::restore;
 use crate::revision::RevisionState;
 use crate::routes::Routes;
+use crate::sealing::Sealing;
 use crate::shape::shape_of;
 
 /// Revisions that are prepared at a time: compiling is bound by the processor.
@@ -67,6 +68,8 @@ pub struct ControlParts {
     pub store: Arc<dyn Store>,
     /// What seals secrets in the store.
     pub sealer: Arc<Sealer>,
+    /// Where its keys are; without it they cannot be rotated.
+    pub keys: Option<KeyFile>,
     /// Uploaded code.
     pub artifacts: Arc<ArtifactStore>,
     /// What functions wrote.
@@ -100,6 +103,7 @@ pub struct Control {
     revisions: RwLock<HashMap<RevisionName, Arc<RevisionState>>>,
     nodes: Nodes,
     profiles: Profiles,
+    pub(crate) sealing: Sealing,
     next_instance: AtomicU64,
     pub(crate) reconcilers: Reconcilers,
     pub(crate) uploads: Uploads,
@@ -135,6 +139,7 @@ impl Control {
             revisions: RwLock::default(),
             nodes,
             profiles,
+            sealing: Sealing::new(Arc::clone(&parts.sealer), parts.keys.clone()),
             next_instance: AtomicU64::new(1),
             reconcilers: Reconcilers::default(),
             uploads: Uploads::default(),
@@ -154,7 +159,7 @@ impl Control {
 
     /// A node takes instances from now on.
     pub fn add_node(&self, link: Arc<dyn NodeLink>, spec: NodeSpec) -> Result<(), NodeError> {
-        self.nodes.add(link, spec)
+        self.nodes.add(link, spec, Timestamp::now())
     }
 
     /// What is measured of a node's use.
@@ -220,10 +225,9 @@ impl Control {
         &self.parts.store
     }
 
-    /// Something of a function changed that people see: it is stored, and told.
+    /// Something of a function changed that people see: it is stored, and so told.
     pub(crate) fn touch(&self, key: &FunctionKey) {
         self.reconcilers.status.mark(key);
-        self.tell_touched(key);
     }
 
     /// A function's instances changed. Costs nothing while nobody watches.
@@ -261,7 +265,12 @@ impl Control {
     }
 
     /// What seals secrets in the store.
-    pub(crate) fn sealer(&self) -> &Sealer {
+    pub(crate) fn sealer(&self) -> Arc<Sealer> {
+        self.sealing.sealer()
+    }
+
+    /// The sealer that the platform began with.
+    pub(crate) fn first_sealer(&self) -> &Arc<Sealer> {
         &self.parts.sealer
     }
 

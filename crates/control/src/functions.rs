@@ -6,6 +6,7 @@
 //! stored with its function so that it goes on after a restart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use gapless_rollout::Rollout;
@@ -96,6 +97,13 @@ impl Functions {
         self.by_key.iter()
     }
 
+    /// At most `most` keys after one, or from the first on.
+    pub(crate) fn keys_after(&self, after: Option<&FunctionKey>, most: usize) -> Vec<FunctionKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys = self.by_key.range((from, Bound::Unbounded)).map(|(key, _)| key);
+        keys.take(most).cloned().collect()
+    }
+
     /// Puts a function in place.
     pub(crate) fn insert(&mut self, key: FunctionKey, declared: Declared) {
         self.by_key.insert(key, declared);
@@ -164,6 +172,24 @@ fn function_of(name: &RevisionName) -> Option<FunctionKey> {
 }
 
 #[cfg(test)]
+impl Declared {
+    /// One that nothing was done with.
+    pub(crate) fn fake(key: &FunctionKey, latest: u64) -> Self {
+        Declared {
+            metadata: Identity::default(),
+            store_revision: 1,
+            spec: Arc::new(FunctionSpec::with_defaults()),
+            latest: RevisionName::new(key, latest),
+            known: BTreeMap::new(),
+            rollout: Rollout::new(),
+            told: None,
+            since: Timestamp::UNIX_EPOCH,
+            wake: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -184,18 +210,7 @@ mod tests {
         let mut functions = Functions::default();
         let key = FunctionKey::new("default", "a").unwrap();
         assert_eq!(functions.first_revision(&key), 1);
-        let declared = Declared {
-            metadata: Identity::default(),
-            store_revision: 1,
-            spec: Arc::new(FunctionSpec::with_defaults()),
-            latest: RevisionName::new(&key, 3),
-            known: BTreeMap::new(),
-            rollout: Rollout::new(),
-            told: None,
-            since: Timestamp::UNIX_EPOCH,
-            wake: None,
-        };
-        functions.insert(key.clone(), declared);
+        functions.insert(key.clone(), Declared::fake(&key, 3));
         functions.remove(&key);
         assert_eq!(functions.first_revision(&key), 4);
     }

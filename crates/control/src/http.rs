@@ -22,6 +22,7 @@ mod placement;
 mod query;
 mod reads;
 mod rollout;
+mod sealing;
 mod target;
 mod verbs;
 mod writes;
@@ -33,7 +34,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{get, head, post, put};
-use gapless_api::{ROOT, Status, balance_freeze_path, balance_path, conflicts_path};
+use gapless_api::{
+    ROOT, Status, balance_freeze_path, balance_path, conflicts_path, key_rotation_path,
+};
 use gapless_net::server::{Handler, Limits, serve};
 use gapless_proto::{Request, Response};
 use http::{HeaderMap, Uri, header};
@@ -102,6 +105,7 @@ fn router(api: Api) -> Router {
         .route(&balance_path(), get(balance::read))
         .route(&balance_freeze_path(), put(balance::freeze).delete(balance::thaw))
         .route(&conflicts_path(), get(balance::conflicts))
+        .route(&key_rotation_path(), post(sealing::rotate))
         .route(&format!("{function}/log"), get(logs::read))
         .route(&format!("{function}/explain"), get(placement::explain_function))
         .route(&format!("{function}/rollout"), post(rollout::steer))

@@ -49,6 +49,7 @@ mod reconcile;
 mod restore;
 mod revision;
 mod routes;
+mod sealing;
 mod shape;
 mod status;
 

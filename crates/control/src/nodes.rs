@@ -18,6 +18,7 @@ use gapless_placement::{
 use gapless_proto::NodeLink;
 use gapless_telemetry::Metrics;
 use gapless_types::{InstanceId, NodeId, Time};
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
 use crate::balance::{Balance, End, Seen};
@@ -47,6 +48,8 @@ pub(crate) struct Nodes {
 #[derive(Default)]
 struct Statements {
     own: HashMap<NodeId, NodeSpec>,
+    /// When a node first said something.
+    first_seen: HashMap<NodeId, Timestamp>,
     declared: HashMap<NodeId, DeclaredNode>,
 }
 
@@ -121,13 +124,19 @@ impl Nodes {
         }
     }
 
-    pub(crate) fn add(&self, link: Arc<dyn NodeLink>, spec: NodeSpec) -> Result<(), NodeError> {
+    pub(crate) fn add(
+        &self,
+        link: Arc<dyn NodeLink>,
+        spec: NodeSpec,
+        now: Timestamp,
+    ) -> Result<(), NodeError> {
         let id = spec.id.clone();
         {
             let mut statements = self.statements.lock();
             let declared = statements.declared.get(&id).cloned().unwrap_or_default();
             self.state(&declared, &spec)?;
             statements.own.insert(id.clone(), spec);
+            statements.first_seen.entry(id.clone()).or_insert(now);
         }
         self.links.write().insert(id, link);
         Ok(())
@@ -146,6 +155,11 @@ impl Nodes {
     /// What is declared of a node.
     pub(crate) fn declared(&self, id: &NodeId) -> DeclaredNode {
         self.statements.lock().declared.get(id).cloned().unwrap_or_default()
+    }
+
+    /// When it was first seen.
+    pub(crate) fn first_seen(&self, id: &NodeId) -> Option<Timestamp> {
+        self.statements.lock().first_seen.get(id).copied()
     }
 
     fn state(&self, declared: &DeclaredNode, own: &NodeSpec) -> Result<(), NodeError> {

@@ -85,8 +85,7 @@ impl Control {
     /// One node.
     pub(crate) fn node_value(&self, name: &str) -> Option<Value> {
         let view = self.nodes().view(&NodeId::new(name))?;
-        let declared = self.nodes().declared(&view.spec.id);
-        Some(node_value(&view, &declared, self.kind_feeds().nodes.version()))
+        Some(self.node_value_of(&view, self.kind_feeds().nodes.version()))
     }
 
     /// The nodes, in order of their names.
@@ -94,9 +93,13 @@ impl Control {
         let mut views = self.nodes().views();
         views.sort_by(|a, b| a.spec.id.cmp(&b.spec.id));
         let version = self.kind_feeds().nodes.version();
-        let value =
-            |view: &NodeView| node_value(view, &self.nodes().declared(&view.spec.id), version);
-        views.iter().map(value).collect()
+        views.iter().map(|view| self.node_value_of(view, version)).collect()
+    }
+
+    fn node_value_of(&self, view: &NodeView, version: u64) -> Value {
+        let id = &view.spec.id;
+        let seen = self.nodes().first_seen(id).map(readable).unwrap_or_default();
+        node_value(view, &self.nodes().declared(id), version, seen)
     }
 }
 
@@ -159,8 +162,9 @@ fn instance_object(state: &RevisionState, view: &InstanceView) -> Instance {
     }
 }
 
-fn node_value(view: &NodeView, declared: &DeclaredNode, version: u64) -> Value {
+fn node_value(view: &NodeView, declared: &DeclaredNode, version: u64, seen: String) -> Value {
     let mut node = node_object(view);
+    node.metadata.creation_timestamp = seen;
     node.spec.unschedulable = declared.is_cordoned;
     let taint = |taint: &Taint| NodeTaint {
         key: taint.key.clone(),

@@ -55,7 +55,7 @@ pub fn store_prefix(descriptor: &Descriptor, namespace: Option<&str>) -> String 
 }
 
 /// The object that a store key of this kind names.
-pub(crate) fn key_of(descriptor: &Descriptor, store_key: &str) -> Option<ObjectKey> {
+pub fn key_of(descriptor: &Descriptor, store_key: &str) -> Option<ObjectKey> {
     let (_, rest) = store_key.split_once('/')?;
     match descriptor.is_namespaced {
         true => rest.split_once('/').map(|(namespace, name)| ObjectKey::new(namespace, name)),

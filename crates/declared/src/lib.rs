@@ -40,7 +40,7 @@ mod write;
 
 pub use change::{Change, Document, Make, WriteOptions};
 pub use follow::{Followed, follow};
-pub use key::{ObjectKey, store_key, store_prefix};
+pub use key::{ObjectKey, key_of, store_key, store_prefix};
 pub use list::{ListOptions, Listed, Selection};
 pub use live::{Feed, FeedEvent, LiveSource};
 pub use refusal::{Outcome, Refusal};

@@ -34,6 +34,11 @@ impl Selection {
         self.labels.matches(object) && self.fields.matches(object)
     }
 
+    /// Whether every object is meant.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
     /// The one name that is meant, if the fields say so.
     fn name(&self) -> Option<&str> {
         self.fields.exactly("metadata.name")
@@ -120,7 +125,7 @@ impl Objects {
                     return Ok(Listed { items, version: page.revision, continued });
                 }
                 let Some(key) = key_of(descriptor, &record.key) else { continue };
-                let object = decode(&*stored, &key, record)?;
+                let object = decode(record)?;
                 let shown = match view {
                     Some(view) => view.shown(&object),
                     None => Some(object),

@@ -82,7 +82,7 @@ impl Objects {
                 let mut marked = object;
                 mark(&mut marked, now);
                 mark(&mut left, now);
-                writes = vec![Write::put(store_key, encode(&*stored, key, &marked), expect)];
+                writes = vec![Write::put(store_key, encode(&mut marked), expect)];
             } else {
                 writes.insert(0, Write::delete(store_key, expect));
             }

@@ -93,20 +93,6 @@ pub trait Resource: Send + Sync {
         Ok(None)
     }
 
-    /// From the form that is stored to the one that is worked with.
-    ///
-    /// # Errors
-    /// It cannot be opened, such as with a wrong key.
-    fn open(&self, key: &ObjectKey, object: &mut Value) -> Outcome<()> {
-        let _ = (key, object);
-        Ok(())
-    }
-
-    /// From the form that is worked with to the one that is stored.
-    fn close(&self, key: &ObjectKey, object: &mut Value) {
-        let _ = (key, object);
-    }
-
     /// Parts of a stored object that are the platform's own: neither shown nor changed
     /// by whoever declares the rest. Views and [`crate::Objects::settle`] see them.
     fn hidden(&self) -> &'static [&'static str] {

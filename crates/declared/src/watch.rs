@@ -109,7 +109,7 @@ impl Objects {
                 let events = source.feed().subscribe(version).ok_or_else(|| {
                     expired(&format!("changes after version {version} are not kept"))
                 })?;
-                let told = (!selection.labels.is_everything() || !selection.fields.is_everything())
+                let told = (!selection.is_everything())
                     .then(|| pending.iter().filter_map(key_told).collect());
                 Changes::Live { source, events, told }
             }
@@ -209,22 +209,31 @@ impl Watch {
     fn on_stored(&mut self, event: StoreEvent) -> Outcome<()> {
         let Changes::Stored { stored, view, .. } = &self.changes else { return Ok(()) };
         self.version = self.version.max(event.revision);
-        let Some(key) = key_of(stored.descriptor(), &event.key) else { return Ok(()) };
+        if key_of(stored.descriptor(), &event.key).is_none() {
+            return Ok(());
+        }
         let seen = |record: &Record| -> Outcome<Option<Value>> {
-            let object = decode(&**stored, &key, record)?;
+            let object = decode(record)?;
             let shown = match view {
                 Some(view) => view.shown(&object),
                 None => Some(object),
             };
             Ok(shown.filter(|object| self.selection.is_meant(object)))
         };
-        let before = event.previous.as_ref().map(&seen).transpose()?.flatten();
         let after = event.record().as_ref().map(&seen).transpose()?.flatten();
-        let (kind, mut object) = match (before, after) {
-            (None, Some(new)) => ("ADDED", new),
-            (Some(_), Some(new)) => ("MODIFIED", new),
-            (Some(old), None) => ("DELETED", old),
-            (None, None) => return Ok(()),
+        let was_meant = || match &event.previous {
+            // Everything is meant: what it was need not be read.
+            Some(_) if view.is_none() && self.selection.is_everything() => Ok(true),
+            Some(old) => seen(old).map(|old| old.is_some()),
+            None => Ok(false),
+        };
+        let (kind, mut object) = match after {
+            Some(new) if was_meant()? => ("MODIFIED", new),
+            Some(new) => ("ADDED", new),
+            None => match event.previous.as_ref().map(&seen).transpose()?.flatten() {
+                Some(old) => ("DELETED", old),
+                None => return Ok(()),
+            },
         };
         set_version(&mut object, event.revision);
         present(&*self.resource, &mut object, self.is_revealed);

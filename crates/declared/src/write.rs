@@ -151,7 +151,8 @@ impl Objects {
         };
         let stored = view.as_ref().map_or_else(|| Arc::clone(resource), |view| view.stored());
         let mut current = self.current(&*stored, key)?;
-        let whole = current.as_ref().map(|current| current.object.clone());
+        // A view is made of all of it; otherwise the platform's own parts are as they were.
+        let whole = view.as_ref().and(current.as_ref()).map(|current| current.object.clone());
         let shown = view.as_ref().zip(whole.as_ref()).and_then(|(view, whole)| view.shown(whole));
         let hidden_before = match &mut current {
             Some(current) => take_hidden(&*stored, &mut current.object),
@@ -183,13 +184,14 @@ impl Objects {
         let hold = admit(call, &*stored, &mut proposal, old, record, &schema, &mut writes)
             .map_err(|refusal| refusal.about(descriptor, &key.name))?;
         let Proposal { mut new, warnings, .. } = proposal;
+        let is_as_old = view.is_none() && old.is_some_and(|old| is_same(old, &new));
         if let Some(fields) = new.as_object_mut() {
             fields.extend(hidden);
         }
-        let is_same = whole.as_ref().is_some_and(|whole| is_same(whole, &new));
+        let is_same = is_as_old || whole.as_ref().is_some_and(|whole| is_same(whole, &new));
         let expect = record.map_or(Expect::Absent, |record| Expect::At(record.revision));
         let is_done = is_finished(&new);
-        writes.insert(0, write_of(&*stored, key, &new, expect, is_done));
+        writes.insert(0, write_of(&*stored, key, &mut new, expect, is_done));
         let mut object = match &view {
             Some(view) => view.shown(&new).unwrap_or(Value::Null),
             None => new,
@@ -213,14 +215,18 @@ impl Objects {
         options: &WriteOptions,
     ) -> Value {
         // What acted on the write may have written the status already.
-        let mut object = match self.read(resource, key) {
-            Ok(Some(object)) => object,
-            _ => {
-                let mut object = written;
-                set_version(&mut object, revision);
-                object
-            }
+        let stored = match resource.source() {
+            Source::View(view) => store_key(view.stored().descriptor(), key),
+            _ => store_key(resource.descriptor(), key),
         };
+        let newest = self.store.get(&stored).ok().flatten();
+        let is_newest = newest.is_none_or(|newest| newest.revision == revision);
+        let read = if is_newest { None } else { self.read(resource, key).ok().flatten() };
+        let mut object = read.unwrap_or_else(|| {
+            let mut object = written;
+            set_version(&mut object, revision);
+            object
+        });
         present(&**resource, &mut object, options.is_revealed);
         object
     }
@@ -265,14 +271,14 @@ impl Objects {
         let record = self.store.get(&store_key(resource.descriptor(), key))?;
         record
             .map(|record| {
-                let object = decode(resource, key, &record)?;
+                let object = decode(&record)?;
                 Ok(Current { object, record })
             })
             .transpose()
     }
 
     /// Has the platform itself change an object, in the form it is worked with, until
-    /// it is as `make` says; `None` leaves it. Its kind is not asked.
+    /// it is as `make` makes it, which says whether that is a change. Its kind is not asked.
     ///
     /// # Errors
     /// The store's.
@@ -280,17 +286,18 @@ impl Objects {
         &self,
         resource: &Arc<dyn Resource>,
         key: &ObjectKey,
-        make: impl Fn(Value) -> Option<Value>,
+        make: impl Fn(&mut Value) -> bool,
     ) -> Outcome<Option<StoreRevision>> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some(Current { object, record }) = self.current(&**resource, key)? else {
+            let Some(Current { mut object, record }) = self.current(&**resource, key)? else {
                 return Ok(None);
             };
-            let Some(new) = make(object.clone()).filter(|new| !is_same(&object, new)) else {
+            if !make(&mut object) {
                 return Ok(None);
-            };
+            }
             let expect = Expect::At(record.revision);
-            let write = write_of(&**resource, key, &new, expect, is_finished(&new));
+            let is_done = is_finished(&object);
+            let write = write_of(&**resource, key, &mut object, expect, is_done);
             match self.store.commit(vec![write]).await {
                 Ok(revision) => return Ok(Some(revision)),
                 Err(StoreError::Conflict { .. }) => {}
@@ -409,16 +416,15 @@ pub(crate) fn take_hidden(resource: &dyn Resource, object: &mut Value) -> Map<St
 /// Whether nothing but the version differs.
 fn is_same(old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
-    let without_version = |object: &Map<String, Value>| {
-        let mut metadata = object.get("metadata").and_then(Value::as_object).cloned();
-        if let Some(metadata) = &mut metadata {
-            metadata.remove("resourceVersion");
-        }
-        metadata
-    };
     old.len() == new.len()
-        && without_version(old) == without_version(new)
+        && unversioned(old).eq(unversioned(new))
         && old.iter().all(|(part, value)| part == "metadata" || new.get(part) == Some(value))
+}
+
+/// Its metadata's fields but the version.
+fn unversioned(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let metadata = object.get("metadata").and_then(Value::as_object);
+    metadata.into_iter().flatten().filter(|(field, _)| *field != "resourceVersion")
 }
 
 /// Whether it is being deleted, and nothing holds it any more.
@@ -431,35 +437,33 @@ fn is_finished(object: &Value) -> bool {
 fn write_of(
     resource: &dyn Resource,
     key: &ObjectKey,
-    object: &Value,
+    object: &mut Value,
     expect: Expect,
     is_removal: bool,
 ) -> Write {
     let store_key = store_key(resource.descriptor(), key);
     match is_removal {
         true => Write::delete(store_key, expect),
-        false => Write::put(store_key, encode(resource, key, object), expect),
+        false => Write::put(store_key, encode(object), expect),
     }
 }
 
-/// The stored form: without the version, which the store knows.
-pub(crate) fn encode(resource: &dyn Resource, key: &ObjectKey, object: &Value) -> Bytes {
-    let mut object = object.clone();
-    metadata_mut(&mut object).remove("resourceVersion");
-    resource.close(key, &mut object);
-    let bytes = serde_json::to_vec(&object).expect("a JSON value is representable in JSON");
+/// The stored form: without the version, which the store knows. The object has none
+/// afterwards either.
+pub(crate) fn encode(object: &mut Value) -> Bytes {
+    metadata_mut(object).remove("resourceVersion");
+    let bytes = serde_json::to_vec(object).expect("a JSON value is representable in JSON");
     // Kept for as long as the record is: without the room the vector grew beyond it.
     bytes.into_boxed_slice().into()
 }
 
-pub(crate) fn decode(resource: &dyn Resource, key: &ObjectKey, record: &Record) -> Outcome<Value> {
+pub(crate) fn decode(record: &Record) -> Outcome<Value> {
     let mut object: Value = serde_json::from_slice(&record.value).map_err(|why| {
         Refusal::from(StoreError::Failed {
             what: format!("cannot read the stored {}", record.key),
             why: format!("{why}; it was written by another version of gapless, or is damaged"),
         })
     })?;
-    resource.open(key, &mut object)?;
     set_version(&mut object, record.revision);
     Ok(object)
 }

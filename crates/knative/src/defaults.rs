@@ -1,4 +1,6 @@
-//! Knative's defaults, filled in as Knative does (`SetDefaults`, pkg/apis/serving/v1).
+//! Knative's defaults, filled in as Knative does (`SetDefaults`, pkg/apis/serving/v1), but
+//! not within the list of containers: clients compare a list whole, so one default in it
+//! would have `kubectl apply` see a difference for ever in what was never changed.
 
 use serde_json::{Map, Value, json};
 
@@ -15,18 +17,6 @@ pub(crate) fn fill(service: &mut Value) {
         put(spec, "enableServiceLinks", json!(false));
         if spec.get("timeoutSeconds").is_none_or(|seconds| seconds.is_null() || *seconds == 0) {
             spec.insert("timeoutSeconds".to_owned(), TIMEOUT_SECONDS_DEFAULT.into());
-        }
-    }
-    for container in template["spec"]["containers"].as_array_mut().into_iter().flatten() {
-        let Some(container) = container.as_object_mut() else { continue };
-        put(container, "name", json!("user-container"));
-        put(container, "resources", json!({}));
-        put(container, "readinessProbe", json!({}));
-        if let Some(probe) = container.get_mut("readinessProbe").and_then(Value::as_object_mut) {
-            put(probe, "successThreshold", json!(1));
-            if !probe.contains_key("httpGet") {
-                put(probe, "tcpSocket", json!({"port": 0}));
-            }
         }
     }
     if let Some(spec) = service["spec"].as_object_mut() {

@@ -174,7 +174,8 @@ fn a_service_is_read_back_as_it_was_written() {
     assert_eq!(template["metadata"]["annotations"]["example.com/own"], "x");
     assert_eq!(template["spec"]["serviceAccountName"], "me");
     assert_eq!(template["spec"]["containerConcurrency"], 0, "as written, not as it runs");
-    assert_eq!(template["spec"]["containers"][0]["name"], "user-container");
+    let container = &written["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(template["spec"]["containers"][0], *container, "clients compare a list whole");
     assert_eq!(template["spec"]["containers"][0]["args"], json!(["server.py"]));
     assert_eq!(shown["spec"]["traffic"], json!([{"latestRevision": true, "percent": 100}]));
     assert_eq!(shown["metadata"]["resourceVersion"], "7");

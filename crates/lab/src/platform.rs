@@ -83,9 +83,25 @@ impl Platform {
         Ok(kib / 1024.0)
     }
 
+    /// Processor time that its process has taken, in seconds.
+    pub(crate) fn processor_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // After the name, which ends with the last parenthesis: utime and stime are the
+        // fields 14 and 15 (proc_pid_stat(5)).
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+        let per_second = rustix::param::clock_ticks_per_second() as f64;
+        Ok(ticks.iter().sum::<f64>() / per_second)
+    }
+
     /// The gateway's address.
     pub(crate) fn gateway(&self) -> SocketAddr {
         self.gateway
+    }
+
+    /// The API's address.
+    pub(crate) fn api_address(&self) -> SocketAddr {
+        self.api
     }
 
     /// The name by which the gateway knows a deployed function.

@@ -149,11 +149,15 @@ fn apply_once(
     let id = Id::of(by, Operation::Apply);
     let last = managed.sets.remove(&id).unwrap_or_default();
     let mut wanted = named(config, Some(schema));
+    // Every object has metadata, whoever owns what is in it.
+    let mut metadata = FieldSet::default();
+    metadata.insert(Step::field("metadata"), Node { is_in: true, below: FieldSet::default() });
+    let kept = wanted.clone().union(&metadata);
     strip_unowned(&mut wanted);
 
     let mut result = merge(live, config, Some(schema));
     let others = managed.sets.values().fold(FieldSet::default(), |all, one| all.union(&one.fields));
-    remove_abandoned(&mut result, &last.fields, &wanted, &others, Some(schema));
+    remove_abandoned(&mut result, &last.fields, &kept, &others, Some(schema));
 
     let changes = changes(schema, live, &result);
     let conflicts = conflicts(&managed, &changes.written());
@@ -254,8 +258,10 @@ fn merge(live: &Value, config: &Value, schema: Option<&Value>) -> Value {
 }
 
 /// Removes what the applier's last configuration named and this one does not, where
-/// nobody else owns it. What is below a removed field and was never the applier's
-/// stays, and so does the field then.
+/// nobody else owns it or a part of it: with everything below it that nobody owns,
+/// such as defaults that its presence brought. Source: structured-merge-diff,
+/// `merge.Updater`'s `prune`, where a declared field counts as named when something
+/// below it is, and a map's entry only when it is itself.
 fn remove_abandoned(
     value: &mut Value,
     last: &FieldSet,
@@ -266,28 +272,31 @@ fn remove_abandoned(
     let fields = match parts(value, schema) {
         Parts::Whole => return,
         Parts::Fields(fields) => {
-            fields.iter().map(|(name, _, below, _)| (Step::field(name), *below)).collect::<Vec<_>>()
+            let field = |(name, _, below, is_entry): &(&String, _, _, bool)| {
+                (Step::field(name), *below, *is_entry)
+            };
+            fields.iter().map(field).collect::<Vec<_>>()
         }
-        Parts::Items(items, below) => items.into_iter().map(|(step, _)| (step, below)).collect(),
+        Parts::Items(items, below) => {
+            items.into_iter().map(|(step, _)| (step, below, true)).collect()
+        }
     };
     let empty = FieldSet::default();
     let under = |node: Option<&Node>| node.map_or_else(|| empty.clone(), |node| node.below.clone());
     let mut gone = Vec::new();
-    for (place, (step, below)) in fields.iter().enumerate() {
+    for (place, (step, below, is_entry)) in fields.iter().enumerate() {
         let Some(mine) = last.get(step) else { continue };
-        let Some(child) = part_mut(value, step, place) else { continue };
         let (want, theirs) = (wanted.get(step), others.get(step));
-        let keys = key_fields(step);
-        let kept = keys.iter().fold(under(theirs), |mut kept, key| {
+        if want.is_none() && theirs.is_none() && (mine.is_in || !is_entry) {
+            gone.push((place, step));
+            continue;
+        }
+        let Some(child) = part_mut(value, step, place) else { continue };
+        let kept = key_fields(step).iter().fold(under(theirs), |mut kept, key| {
             kept.insert(Step::field(key), Node { is_in: true, below: FieldSet::default() });
             kept
         });
         remove_abandoned(child, &mine.below, &under(want), &kept, *below);
-        let is_gone =
-            is_hollow(child, &keys) || mine.is_in && matches!(parts(child, *below), Parts::Whole);
-        if want.is_none() && theirs.is_none() && is_gone {
-            gone.push((place, step));
-        }
     }
     remove_parts(value, &gone);
 }
@@ -326,15 +335,6 @@ fn remove_parts(value: &mut Value, gone: &[(usize, &Step)]) {
             });
         }
         _ => {}
-    }
-}
-
-/// Whether it is an object or a list with nothing in it but `keys`.
-fn is_hollow(value: &Value, keys: &[String]) -> bool {
-    match value {
-        Value::Object(fields) => fields.keys().all(|field| keys.contains(field)),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
     }
 }
 

@@ -63,21 +63,23 @@ impl View<'_> {
     /// A list in the client's form. `meta` is the list's metadata.
     pub fn list(&self, meta: Value, objects: Vec<Value>) -> Value {
         match self.form {
-            Form::Objects => json!({
-                "apiVersion": self.kind.api_version(),
-                "kind": self.kind.list_kind,
-                "metadata": meta,
-                "items": objects,
-            }),
+            Form::Objects => {
+                let mut list = json!({
+                    "apiVersion": self.kind.api_version(), "kind": self.kind.list_kind,
+                });
+                // Moved: `json!` would copy every object.
+                (list["metadata"], list["items"]) = (meta, Value::Array(objects));
+                list
+            }
             Form::Metadata(version) => {
                 let items: Vec<Value> =
                     objects.iter().map(|object| partial(object, version)).collect();
-                json!({
+                let mut list = json!({
                     "apiVersion": format!("meta.k8s.io/{version}"),
                     "kind": "PartialObjectMetadataList",
-                    "metadata": meta,
-                    "items": items,
-                })
+                });
+                (list["metadata"], list["items"]) = (meta, Value::Array(items));
+                list
             }
             Form::Table(version) => self.table(version, meta, &objects, true),
         }

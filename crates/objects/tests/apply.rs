@@ -158,6 +158,52 @@ fn what_somebody_else_owns_stays() {
     assert_eq!(gone["data"], json!({"b": "1", "c": "1"}));
 }
 
+/// What has defaults within: a block that is dropped goes with them.
+#[test]
+fn a_dropped_block_goes_with_the_defaults_in_it() {
+    let schema = gapless_objects::schema::of::<gapless_types::Function>();
+    let function = |spec: Value| {
+        json!({"apiVersion": "gapless.dev/v1", "kind": "Function", "metadata": {"name": "f"},
+               "spec": spec})
+    };
+    let apply = |live: &Value, spec: Value, manager: &str| {
+        apply::apply(&schema, live, &function(spec), by(manager), false, at(0)).unwrap()
+    };
+    let rollout = json!({"wasm": "a.wasm", "rollout": {"steps": [10]}});
+    let mut live = apply(&Value::Null, rollout, "one");
+    // As admission completes it, on nobody's behalf.
+    live["spec"]["rollout"]["interval"] = json!("30s");
+    live["spec"]["scale"] = json!({"min": 0, "max": 100});
+    let without = json!({"wasm": "a.wasm"});
+    let left = apply(&live, without.clone(), "one");
+    assert_eq!(left["spec"], json!({"wasm": "a.wasm", "scale": {"min": 0, "max": 100}}));
+
+    // What somebody else set in it stays, and so does the block; defaults that nobody
+    // named stay with it.
+    let shared = apply(&live, json!({"rollout": {"requestsMin": 5}}), "two");
+    let left = apply(&shared, without, "one");
+    assert_eq!(left["spec"]["rollout"], json!({"requestsMin": 5, "interval": "30s"}));
+    // A block that is named and empty stays too, without what is no longer named in it.
+    let left = apply(&live, json!({"wasm": "a.wasm", "rollout": {}}), "one");
+    assert_eq!(left["spec"]["rollout"], json!({"interval": "30s"}));
+}
+
+/// An applier that owned parts of the metadata only, and names none any more.
+#[test]
+fn metadata_stays_whoever_owned_what_is_in_it() {
+    let mut config = config_map(json!({"a": "1"}));
+    config["metadata"]["labels"] = json!({"app": "x"});
+    let live = apply::apply(&schema(), &Value::Null, &config, by("one"), false, at(0)).unwrap();
+    let mut nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}});
+    nameless["metadata"] = json!({});
+    for without in [nameless, json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}})]
+    {
+        let left = apply::apply(&schema(), &live, &without, by("one"), false, at(1)).unwrap();
+        assert_eq!(left["metadata"]["name"], "c");
+        assert_eq!(left["metadata"].get("labels"), None);
+    }
+}
+
 #[test]
 fn lists_with_keys_merge_by_item() {
     let owner =

@@ -66,6 +66,12 @@ pub enum KeyError {
         #[source]
         source: io::Error,
     },
+    /// Somebody else changed the file.
+    #[error("the key file {path} was changed meanwhile: nothing is removed from it")]
+    Changed {
+        /// The file.
+        path: String,
+    },
     /// The machine gives no randomness.
     #[error("the machine gives no random bytes for a key")]
     NoRandomness,
@@ -107,16 +113,35 @@ impl KeyFile {
         self.read()
     }
 
+    /// Removes every key but the one that seals, which must be the one called `newest`, and
+    /// reads it. What another key sealed cannot be opened any more.
+    pub fn retire(&self, newest: &str) -> Result<Sealer, KeyError> {
+        let (_, text) = self.read_text()?;
+        let mut keys = text.lines().rev().map(str::trim).filter(|line| is_key_line(line));
+        let last = keys.next().unwrap_or_default();
+        let kept = Zeroizing::new(format!("{HEAD}{last}\n"));
+        let sealer = self.parse(&kept)?;
+        if sealer.newest() != newest {
+            return Err(KeyError::Changed { path: self.shown() });
+        }
+        self.replace(&kept)?;
+        self.read()
+    }
+
     fn read(&self) -> Result<Sealer, KeyError> {
         let (mode, text) = self.read_text()?;
         if mode & 0o077 != 0 {
             return Err(KeyError::TooOpen { path: self.shown(), mode });
         }
+        self.parse(&text)
+    }
+
+    fn parse(&self, text: &str) -> Result<Sealer, KeyError> {
         let malformed = |line, what: String| KeyError::Malformed { path: self.shown(), line, what };
         let mut keys = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
+            if !is_key_line(line) {
                 continue;
             }
             let key = read_key(line).map_err(|what| malformed(index + 1, what))?;
@@ -192,6 +217,10 @@ impl KeyFile {
     fn shown(&self) -> String {
         self.path.display().to_string()
     }
+}
+
+fn is_key_line(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#')
 }
 
 fn fresh_key() -> Result<Zeroizing<String>, KeyError> {

@@ -1,5 +1,7 @@
 //! The store's bounds, by name.
 
+use gapless_store::StoreRevision;
+
 /// How much the store keeps, and when it tidies up.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -34,9 +36,13 @@ impl Default for Bounds {
     }
 }
 
-/// What is used of the bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is used of the bounds, and what the disk was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// The last transaction's revision.
+    pub revision: StoreRevision,
+    /// Records there are.
+    pub records: u64,
     /// Changes that are kept as history.
     pub history_events: usize,
     /// Bytes of history.
@@ -45,4 +51,8 @@ pub struct Usage {
     pub record_bytes: u64,
     /// Transactions that wait for the disk.
     pub waiting: usize,
+    /// Bytes of the log's files, without the checkpoint below them.
+    pub log_bytes: u64,
+    /// Groups of transactions made durable since the store was opened, by one fsync each.
+    pub syncs: u64,
 }

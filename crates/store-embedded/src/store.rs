@@ -14,7 +14,7 @@ use crate::commit::{Request, Writer};
 use crate::disk::{Disk, RealDisk};
 use crate::folder::{self, FolderLock};
 use crate::log::STATE_FOLDER;
-use crate::log::append::{self, Current, Log};
+use crate::log::append::{self, Current, Log, Work};
 use crate::log::header::Header;
 use crate::log::recover::{LastSegment, Recovered, recover};
 use crate::log::segment_path;
@@ -29,6 +29,7 @@ pub struct EmbeddedStore {
     // Dropped in this order: the writer finishes, then the folder is free.
     writer: Writer,
     memory: Arc<Memory>,
+    work: Arc<Work>,
     _folder: FolderLock,
 }
 
@@ -67,16 +68,18 @@ impl EmbeddedStore {
         }
         let (log, memory) = continue_log(disk, &state, &bounds, recovered).map_err(unusable)?;
         let memory = Memory::new(memory);
+        let work = Arc::clone(&log.work);
+        log.note_bytes();
         let writer = Writer::start(log, Arc::clone(&memory), bounds)
             .map_err(|why| folder::unusable("cannot start the writer of", data_dir, &why))?;
-        Ok(Arc::new(EmbeddedStore { writer, memory, _folder: folder }))
+        Ok(Arc::new(EmbeddedStore { writer, memory, work, _folder: folder }))
     }
 
     /// What is used of the store's [`Bounds`] now: for metrics.
     pub fn usage(&self) -> Usage {
         let waiting = self.writer.queue.len();
-        let (history_events, history_bytes, record_bytes) = self.memory.read().usage();
-        Usage { history_events, history_bytes, record_bytes, waiting }
+        let (log_bytes, syncs) = self.work.done();
+        Usage { waiting, log_bytes, syncs, ..self.memory.read().usage() }
     }
 }
 
@@ -145,6 +148,7 @@ fn continue_log(
         segments,
         last: state.revision(),
         failed: None,
+        work: Arc::default(),
     };
     Ok((log, state))
 }

@@ -244,6 +244,8 @@ fn the_log_stays_bounded_by_checkpoints_and_history_by_its_bounds() {
     let usage = store.usage();
     assert_eq!((usage.history_events, usage.waiting), (50, 0));
     assert!(usage.history_bytes > 50 * 400 && usage.record_bytes == 10 * (2 + 200 + 24));
+    assert_eq!((usage.records, usage.syncs), (10, 2000), "one write at a time, one fsync each");
+    assert!(usage.log_bytes > 50 * 200 && usage.log_bytes < 2000 * 200, "{usage:?}");
     let records = store.list_all("").unwrap();
     drop(store);
     let names = files(folder.path());

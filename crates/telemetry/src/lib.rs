@@ -9,6 +9,7 @@ mod histogram;
 pub mod log;
 mod metrics;
 pub mod names;
+mod store;
 mod trace;
 
 pub use balance::BalanceMetrics;
@@ -16,4 +17,5 @@ pub use histogram::Histogram;
 pub use metrics::{
     ControlMetrics, FunctionMetrics, GatewayMetrics, Metrics, NodeMetrics, Start, StatusClass,
 };
+pub use store::{StoreFacts, StoreMetrics};
 pub use trace::{ServerTiming, Stage, Trace, TraceParent};

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::{BalanceMetrics, Histogram, names};
+use crate::{BalanceMetrics, Histogram, StoreMetrics, names};
 
 /// Functions that get labels of their own; those called later share
 /// `namespace="other"`, so that a scrape stays bounded.
@@ -103,6 +103,8 @@ pub struct Metrics {
     pub control: ControlMetrics,
     /// The balancer's.
     pub balance: BalanceMetrics,
+    /// The store's.
+    pub store: StoreMetrics,
 }
 
 impl Metrics {
@@ -113,7 +115,8 @@ impl Metrics {
         let node = NodeMetrics::register(&mut registry);
         let control = ControlMetrics::register(&mut registry);
         let balance = BalanceMetrics::register(&mut registry);
-        Arc::new(Metrics { registry, gateway, node, control, balance })
+        let store = StoreMetrics::register(&mut registry);
+        Arc::new(Metrics { registry, gateway, node, control, balance, store })
     }
 
     /// The text exposition (OpenMetrics 1.0).

@@ -31,6 +31,22 @@ pub const CONTROL_PLACEMENTS: &str = "gapless_control_placements";
 pub const CONTROL_DEMANDS: &str = "gapless_control_demands";
 /// API requests by method and status.
 pub const CONTROL_API_REQUESTS: &str = "gapless_control_api_requests";
+/// Records of declared state.
+pub const STORE_RECORDS: &str = "gapless_store_records";
+/// Bytes of those records, keys and values.
+pub const STORE_RECORD_BYTES: &str = "gapless_store_record_bytes";
+/// Changes kept as history, from which watches resume.
+pub const STORE_HISTORY_CHANGES: &str = "gapless_store_history_changes";
+/// Bytes of that history.
+pub const STORE_HISTORY_BYTES: &str = "gapless_store_history_bytes";
+/// Transactions that wait for the disk now.
+pub const STORE_WAITING_TRANSACTIONS: &str = "gapless_store_waiting_transactions";
+/// Bytes of the log's files, without the checkpoint below them.
+pub const STORE_LOG_BYTES: &str = "gapless_store_log_bytes";
+/// Groups of transactions made durable, by one fsync each.
+pub const STORE_SYNCS: &str = "gapless_store_syncs";
+/// The last transaction's revision: its increase is the number of transactions.
+pub const STORE_REVISION: &str = "gapless_store_revision";
 /// Share of a score in the weights that lead, by class, regime and policy.
 pub const BALANCE_WEIGHT: &str = "gapless_balance_weight";
 /// Estimated gain over the default profile, as a share of the cost, by class and regime.

@@ -13,7 +13,7 @@ use http::{Method, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
 use super::get::follow::{Change, Follow};
@@ -102,37 +102,13 @@ pub(crate) async fn run(args: Args) -> Outcome {
     let path = function_path(&namespace, &name);
     // What the folder says, its owner says: a deployment takes fields from others.
     let options = Apply { manager: MANAGER, is_forced: true, ..Apply::default() };
-    let (mut stored, _): (Function, bool) = client.apply(&what, &path, &document, options).await?;
-    let abandoned = abandoned(&document["spec"], function, &stored);
-    if !abandoned.is_empty() {
-        let nothing = abandoned.into_iter().map(|field| (field, Value::Null));
-        let patch = serde_json::json!({ "spec": nothing.collect::<Map<String, Value>>() });
-        stored = client.patch(&what, &format!("{path}?fieldManager={MANAGER}"), &patch).await?;
-    }
+    let (stored, _): (Function, bool) = client.apply(&what, &path, &document, options).await?;
     eprintln!("{sent}; {namespace}/{name} is declared, generation {}", stored.metadata.generation);
     if args.no_wait {
         return output::emit(&format!("function {namespace}/{name} deployed\n"));
     }
     let ready = wait_until_ready(&client, &stored, args.timeout).await?;
     output::emit(&report(&ready))
-}
-
-/// Fields of the specification that a former deployment named and this one does not, of
-/// which defaults are left. Nobody owns a default, so applying does not remove it; but a
-/// rollout of defaults is another than none.
-fn abandoned(named: &Value, wanted: &Function, stored: &Function) -> Vec<String> {
-    let fields = |function: &Function| match serde_json::to_value(&function.spec) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    };
-    let wanted = fields(wanted);
-    let is_owned = |field: &String| {
-        let mut managed = stored.metadata.managed_fields.iter();
-        managed.any(|owned| owned["fieldsV1"]["f:spec"].get(format!("f:{field}")).is_some())
-    };
-    let left = fields(stored).into_iter().map(|(field, _)| field);
-    let is_wanted = |field: &String| wanted.contains_key(field) || named.get(field).is_some();
-    left.filter(|field| !is_wanted(field) && !is_owned(field)).collect()
 }
 
 fn adjust(value: &mut Value, args: &Args, namespace: &str) {
@@ -340,24 +316,6 @@ mod tests {
             ..FunctionStatus::default()
         });
         function
-    }
-
-    #[test]
-    fn what_is_left_of_a_field_that_was_taken_out_is_found() {
-        let with = |spec: serde_json::Value, owned: serde_json::Value| {
-            let mut function = function(1, 1, "True");
-            function.spec = serde_json::from_value(spec).unwrap();
-            function.metadata.managed_fields = vec![json!({"fieldsV1": {"f:spec": owned}})];
-            function
-        };
-        let spec = json!({"wasm": "a.wasm"});
-        let wanted = with(spec, json!({}));
-        let named = json!({"wasm": "a.wasm", "artifact": "sha256:1"});
-        let rollout = json!({"wasm": "a.wasm", "artifact": "sha256:1", "rollout": {}});
-        let left = with(rollout.clone(), json!({"f:wasm": {}}));
-        assert_eq!(abandoned(&named, &wanted, &left), ["rollout"]);
-        let others = with(rollout, json!({"f:rollout": {"f:steps": {}}}));
-        assert_eq!(abandoned(&named, &wanted, &others), Vec::<String>::new());
     }
 
     #[test]

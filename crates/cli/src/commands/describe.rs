@@ -1,12 +1,12 @@
-//! `gapless describe function NAME`: why it is not ready, if it is not; what is declared,
-//! what is observed, its traffic, revisions and instances, what happened to it, and the
-//! latest lines of its log.
+//! `gapless describe KIND NAME`. Of a function: why it is not ready, if it is not; what is
+//! declared, what is observed, its traffic, revisions and instances, what happened to it,
+//! and the latest lines of its log. Of other kinds see `object`.
 
 mod history;
+mod object;
 
 use std::fmt::Write;
 
-use clap::ValueEnum;
 use gapless_api::{Instance, List, LogLine, ROOT, Revision, function_path};
 use gapless_types::{Function, KeepAlive};
 use jiff::Timestamp;
@@ -16,26 +16,30 @@ use super::get::{self, Listed, list_path};
 use super::{logs, traffic};
 use crate::args::{ApiArgs, NamespaceArgs, check_name, place};
 use crate::client::Client;
+use crate::discovery::Kinds;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Format, Table, age};
 
 const EXAMPLES: &str = "\
 Examples:
   gapless describe function hello
-  gapless describe function hello -n staging";
+  gapless describe function hello -n staging
+  gapless describe node local
+  gapless describe ksvc web
+  gapless describe secret db      keys only, no values";
 
 /// Lines of the log shown.
 const LOG_LINES: usize = 10;
 /// Instances shown; the rest are counted.
 const INSTANCES_SHOWN: usize = 20;
 
-/// Show everything about one function: declaration, conditions, instances, log.
+/// Show everything about one object: declaration, conditions, events; of a function also
+/// its traffic, revisions, instances and log.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What kind of object
-    #[arg(value_enum)]
-    kind: Kind,
+    /// What kind of object, such as function, revision, node or secret
+    kind: String,
     /// Its name
     name: String,
     #[command(flatten)]
@@ -44,19 +48,19 @@ pub(crate) struct Args {
     pub(crate) api: ApiArgs,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
-    /// A declared function
-    #[value(alias = "functions", alias = "fn")]
-    Function,
-}
+/// Words for a function, which need no question of which kinds there are.
+const FUNCTION: [&str; 4] = ["function", "functions", "fn", "fns"];
 
 pub(crate) async fn run(args: Args) -> Outcome {
-    let Kind::Function = args.kind;
     let client = args.api.client()?;
     let (namespace, name) = (&args.namespace.of(&args.api)?, &args.name);
-    check_name(name)?;
     check_name(namespace)?;
+    if !FUNCTION.contains(&args.kind.to_ascii_lowercase().as_str()) {
+        let kinds = Kinds::of(&client).await?;
+        let text = object::describe(&client, kinds.called(&args.kind)?, namespace, name).await?;
+        return output::emit(&text);
+    }
+    check_name(name)?;
     let path = function_path(namespace, name);
     let what = format!("cannot describe function {namespace}/{name}");
     let function: Function = client.get(&what, &path).await.map_err(|failure: Failure| {

@@ -21,6 +21,7 @@ pub(crate) mod policies;
 pub(crate) mod probe;
 pub(crate) mod replay;
 pub(crate) mod rollout;
+pub(crate) mod secrets;
 pub(crate) mod top;
 pub(crate) mod traffic;
 pub(crate) mod up;
@@ -64,6 +65,7 @@ pub(crate) fn run(cli: Cli) -> Outcome<ExitCode> {
             wait_for(rollout::promote(args))?;
         }
         Command::Create(mut args) => talk!(create, args),
+        Command::Secrets(mut args) => talk!(secrets, args),
         Command::Wait(mut args) => talk!(wait, args),
         Command::Explain(mut args) => talk!(explain, args),
         Command::Policies(mut args) => talk!(policies, args),

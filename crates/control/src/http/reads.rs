@@ -221,7 +221,7 @@ impl Lines {
                 ("ERROR", serde_json::to_value(refusal.status()).unwrap_or_default())
             }
         };
-        json_line(&json!({ "type": kind, "object": object }))
+        event_line(kind, &object)
     }
 }
 
@@ -234,6 +234,17 @@ fn mark_initial_end(object: &mut Value) {
         None => &mut object["metadata"],
     };
     metadata["annotations"] = annotations;
+}
+
+/// A watch's event as a line. Written as it is: putting the object into another would
+/// copy all of it.
+fn event_line(kind: &str, object: &Value) -> Bytes {
+    #[derive(serde::Serialize)]
+    struct Event<'a> {
+        r#type: &'a str,
+        object: &'a Value,
+    }
+    json_line(&Event { r#type: kind, object })
 }
 
 /// A JSON line.

@@ -25,17 +25,19 @@ impl Resource for Secrets {
     fn admit(&self, admission: &mut Admission<'_>) -> Outcome<Result<Hold, Vec<FieldError>>> {
         let control = self.0.require()?;
         let sealer = control.sealer();
-        Ok(admit_secret(admission.new, admission.old, sealer).map(|()| None))
+        // Held until the write is decided: a rotation waits for what old keys sealed.
+        Ok(admit_secret(admission.new, admission.old, &sealer)
+            .map(|()| Some(Box::new(sealer) as _)))
     }
 
     fn show(&self, object: &mut Value, is_revealed: bool) {
         let Some(control) = self.0.get() else { return };
         if !is_revealed {
-            return redact(object, control.sealer());
+            return redact(object, &control.sealer());
         }
-        if let Err(error) = unseal(object, control.sealer()) {
+        if let Err(error) = unseal(object, &control.sealer()) {
             tracing::error!(%error, "a stored secret cannot be opened");
-            redact(object, control.sealer());
+            redact(object, &control.sealer());
         }
     }
 }

@@ -78,13 +78,8 @@ impl Control {
     /// Begins the reconcilers. They end with the platform.
     pub(crate) fn begin_reconcilers(self: &Arc<Self>) {
         let (statuses, namespaces) = (Arc::clone(self), Arc::clone(self));
-        let shutdown = self.shutdown().clone();
-        gapless_rt::spawn(async move {
-            tokio::select! {
-                () = settle_statuses(&statuses) => {}
-                () = shutdown.begun() => {}
-            }
-        });
+        // Waited for at the end: how far a rollout has come is stored before that.
+        self.shutdown().spawn(async move { settle_statuses(&statuses).await });
         let shutdown = self.shutdown().clone();
         gapless_rt::spawn(async move {
             tokio::select! {

@@ -216,6 +216,7 @@ pub(crate) async fn open_without_nodes(folder: &Path) -> Bench {
     let parts = ControlParts {
         store: Arc::clone(&store),
         sealer: Arc::new(Sealer::ephemeral()),
+        keys: None,
         artifacts: Arc::clone(&artifacts),
         logs: Arc::new(FakeLogs),
         gateway: Arc::downgrade(&gateway),

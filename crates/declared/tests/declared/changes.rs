@@ -150,9 +150,9 @@ async fn a_status_is_the_platforms_own() {
     world.thing("a", Change::Replace(forged)).await.unwrap();
     assert_eq!(world.get("a").unwrap()["status"], Value::Null);
     let key = gapless_declared::ObjectKey::new("default", "a");
-    let settle = |mut object: Value| {
-        object["status"] = json!({"seen": 1});
-        Some(object)
+    let settle = |object: &mut Value| {
+        let status = json!({"seen": 1});
+        status != std::mem::replace(&mut object["status"], status.clone())
     };
     let before = world.get("a").unwrap();
     assert!(world.objects.settle(&world.things, &key, settle).await.unwrap().is_some());

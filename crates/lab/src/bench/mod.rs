@@ -148,7 +148,14 @@ async fn all(peers: &peers::Args) -> Result<Vec<Findings>> {
     }
     add("overload", overload::run(&overload::Args { seconds: 5.0, times: 2.0 }).await);
     add("idle", idle::run(&idle::Args { functions: 2000 }).await);
-    let declare = declare::Args { objects: 20_000, writers: 16, bytes: 1024, dir: None };
+    let declare = declare::Args {
+        objects: 20_000,
+        writers: 16,
+        bytes: 1024,
+        instances: 2_000,
+        only: Vec::new(),
+        dir: None,
+    };
     add("declare", declare::run(&declare).await);
     let generator = generator::Args { rounds: 3, seconds: 1.0, connections: 32 };
     add("generator", generator::run(&generator).await);

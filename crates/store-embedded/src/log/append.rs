@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gapless_store::{StoreError, StoreRevision};
 
@@ -39,6 +40,20 @@ pub(crate) struct Current {
     pub(crate) filled: u64,
 }
 
+/// What was done to the log, for whoever looks from another thread.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    bytes: AtomicU64,
+    syncs: AtomicU64,
+}
+
+impl Work {
+    /// Bytes of its files, and frames that an fsync made durable.
+    pub(crate) fn done(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.syncs.load(Ordering::Relaxed))
+    }
+}
+
 /// The log, open for appending.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -52,6 +67,7 @@ pub(crate) struct Log {
     pub(crate) last: StoreRevision,
     /// Why nothing is appended any more.
     pub(crate) failed: Option<StoreError>,
+    pub(crate) work: Arc<Work>,
 }
 
 impl Log {
@@ -80,7 +96,15 @@ impl Log {
         }
         self.current.offset += bytes.len() as u64;
         self.last = last;
+        self.work.syncs.fetch_add(1, Ordering::Relaxed);
+        self.note_bytes();
         Ok(())
+    }
+
+    /// Tells how large the log is.
+    pub(crate) fn note_bytes(&self) {
+        let former: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
+        self.work.bytes.store(former + self.current.offset, Ordering::Relaxed);
     }
 
     /// Says that the log ends here on purpose, and gives back what was filled ahead.
@@ -108,6 +132,7 @@ impl Log {
     /// The files before this one are gone.
     pub(crate) fn forget_before(&mut self, sequence: u64) {
         self.segments.retain(|segment| segment.sequence >= sequence);
+        self.note_bytes();
     }
 
     fn rotate(&mut self) -> Result<(), StoreError> {

@@ -165,7 +165,7 @@ impl Drop for Pin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bounds::Bounds;
+    use crate::bounds::{Bounds, Usage};
 
     const KEYS: u64 = 600;
 
@@ -201,11 +201,11 @@ mod tests {
         assert_eq!(memory.read().oldest(), 3 * KEYS);
         assert_eq!(all_at(&memory, pin.revision), before, "two rounds of changes are forgotten");
         assert!(memory.pin(Some(KEYS)).is_err(), "nobody else begins there");
-        let (kept, ..) = memory.read().usage();
+        let kept = memory.read().usage().history_events;
         assert_eq!(kept as u64, 2 * KEYS);
         drop(pin);
         memory.publish(vec![], 3 * KEYS, 0);
-        assert_eq!(memory.read().usage().0, 0);
+        assert_eq!(memory.read().usage().history_events, 0);
         assert!(all_at(&memory, 3 * KEYS).iter().all(|record| record.value == b"3"[..]));
     }
 
@@ -218,7 +218,8 @@ mod tests {
         memory.publish((0..KEYS).map(delete).collect(), 2 * KEYS, 0);
         assert_eq!(all_at(&memory, KEYS).len() as u64, KEYS);
         memory.publish(vec![], 2 * KEYS, 2 * KEYS);
-        assert_eq!(memory.read().usage(), (0, 0, 0));
+        let bare = Usage { revision: 2 * KEYS, ..Usage::default() };
+        assert_eq!(memory.read().usage(), bare);
         assert!(memory.read().is_bare());
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gapless_store::{Record, StoreError, StoreEvent, StoreRevision};
 
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, Usage};
 
 /// What a change in history costs beside its bytes.
 const EVENT_BYTES: usize = mem::size_of::<StoreEvent>();
@@ -74,6 +74,7 @@ pub(crate) struct State {
     pinned: Option<StoreRevision>,
     /// Bytes of the records as they are.
     live_bytes: u64,
+    live_records: u64,
     bounds: Bounds,
 }
 
@@ -96,6 +97,7 @@ impl State {
             oldest: 0,
             pinned: None,
             live_bytes: 0,
+            live_records: 0,
             bounds,
         }
     }
@@ -103,6 +105,7 @@ impl State {
     /// The records of a checkpoint: where history begins.
     pub(crate) fn load(&mut self, revision: StoreRevision, records: Vec<Record>) {
         self.live_bytes = records.iter().map(|r| live_bytes(&r.key, Some(&r.value))).sum();
+        self.live_records = records.len() as u64;
         self.records = records
             .into_iter()
             .map(|Record { key, value, revision, created }| {
@@ -125,9 +128,16 @@ impl State {
         self.live_bytes
     }
 
-    /// Changes and bytes of history, and bytes of the records.
-    pub(crate) fn usage(&self) -> (usize, usize, u64) {
-        (self.history.len(), self.history_bytes, self.live_bytes)
+    /// What is used of memory.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            revision: self.revision,
+            records: self.live_records,
+            history_events: self.history.len(),
+            history_bytes: self.history_bytes,
+            record_bytes: self.live_bytes,
+            ..Usage::default()
+        }
     }
 
     /// Whether no key is left, not even of a record that is gone.
@@ -231,6 +241,7 @@ impl State {
     fn change(&mut self, revision: StoreRevision, key: Arc<str>, value: Option<Bytes>) {
         use std::collections::btree_map::Entry;
         self.live_bytes += live_bytes(&key, value.as_ref());
+        self.live_records += u64::from(value.is_some());
         let (key, previous) = match self.records.entry(key) {
             Entry::Vacant(vacant) => {
                 let key = Arc::clone(vacant.key());
@@ -249,6 +260,7 @@ impl State {
             }
         };
         let replaced = previous.as_ref().map(|previous| &previous.value);
+        self.live_records -= u64::from(replaced.is_some());
         self.live_bytes -= replaced.map_or(0, |value| live_bytes(&key, Some(value)));
         let event = StoreEvent { revision, key, value, previous };
         self.history_bytes += event_bytes(&event);

@@ -42,11 +42,7 @@ const PREFIX: &str = "functions/";
 const TMPFS: i64 = 0x0102_1994;
 
 pub(super) async fn run(args: &Args, findings: &mut Findings) -> Result<Value> {
-    let folder = match &args.dir {
-        Some(dir) => tempfile::tempdir_in(dir),
-        None => tempfile::tempdir(),
-    };
-    let folder = folder.context("cannot make a data folder")?;
+    let folder = super::folder(args)?;
     note_disk(folder.path(), findings);
     let syncs = time_syncs(&folder.path().join("probe"))?;
     findings.row("store, the disk's own write and fsync, p50", "ms", quantile_ms(&syncs, 0.5));
@@ -354,7 +350,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn every_write_is_seen_listed_and_there_again() {
-        let args = Args { objects: 1_200, writers: 20, bytes: 64, dir: None };
+        let args =
+            Args { objects: 1_200, writers: 20, bytes: 64, instances: 0, only: vec![], dir: None };
         let folder = tempfile::tempdir().unwrap();
         let mut findings = Findings::of("test");
         let mut bench = Bench::open(&args, folder.path()).unwrap();
