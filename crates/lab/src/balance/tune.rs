@@ -1,7 +1,8 @@
 //! `gapless lab balance --tune`: makes the prior that is shipped.
 //!
 //! 1. A search for weights that are good on all cells (mixes it may be tuned on, on each
-//!    cluster), then on those in one regime.
+//!    cluster) whose nodes last, and one on those where some may be taken away. They begin
+//!    with the best of what is known: by hand, or shipped until now.
 //! 2. For each cell a search that begins with the best of those.
 //! 3. Of what was found, the few vectors that together serve all of these cells best.
 //! 4. For each vector, what it was worth in each regime, against the default weights, to
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use gapless_placement::Profile;
-use gapless_placement::balance::{Class, Prior, PriorArm, PriorRow, REGIME_COUNT, Regime, Weights};
+use gapless_placement::balance::{Class, Prior, PriorArm, PriorRow, Regime, Weights};
 use gapless_sim::placing::Outcome;
 
 use super::contenders::{by_hand, kubernetes};
@@ -37,15 +38,12 @@ const SEEDS: u64 = 3;
 const ARMS: usize = 7;
 /// Of all cells, a generation is run on so many: each time on others.
 const BATCH: usize = 8;
-/// Generations of the search over all cells, for each of a cell's own; and of one regime's.
+/// Generations of the search for a general vector, for each of a cell's own.
 const GENERAL: usize = 6;
-const REGIME: usize = 3;
 /// Instances of a context in a cell before it says anything.
 const INSTANCES_MIN: f64 = 100.0;
 /// The share of a run that a regime must take for the run to say anything of it.
 const GOOD_PART: f64 = 0.25;
-/// The share of a run that makes a cell one of a regime.
-const MOST: f64 = 0.7;
 /// The least that a row's gain differs between workloads.
 const DEVIATION_MIN: f32 = 0.03;
 
@@ -61,14 +59,14 @@ pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Res
     let cells = Cell::all(&tuned_on);
     let base = Profile::balanced();
     let mut candidates: Vec<Candidate> = known();
-    for (name, its, times) in groups(&cells, &base) {
+    for (name, its) in groups(&cells) {
         let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
         let group = Group { cells: &its, base: &base, threads, stop };
-        let Some(weights) = group.search(&starts, times * generations)? else {
+        let Some(weights) = group.search(&starts, GENERAL * generations)? else {
             return Ok(None);
         };
         eprintln!("  {name}, {} cells: searched", its.len());
-        candidates.push(Candidate { name, weights });
+        candidates.push(Candidate { name: name.to_owned(), weights });
     }
     let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
     let Some(found) = on_threads(threads, &cells, stop, |cell| {
@@ -104,10 +102,15 @@ pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Res
     Ok(Some(Prior { made_by, arms, rows }))
 }
 
-/// What a search may begin with that nobody has searched.
+/// What a search may begin with: what was written down by hand, and the prior until now.
 fn known() -> Vec<Candidate> {
     let candidate = |(name, weights): (&str, Weights)| Candidate { name: name.to_owned(), weights };
     let mut known: Vec<Candidate> = by_hand().into_iter().map(candidate).collect();
+    let shipped = Prior::shipped().arms.into_iter();
+    known.extend(shipped.map(|arm| Candidate {
+        name: format!("{}-before", arm.name.trim_end_matches("-before")),
+        weights: arm.weights,
+    }));
     known.extend(
         [("default", Weights::default_profile()), ("kubernetes", kubernetes())].map(candidate),
     );
@@ -147,28 +150,12 @@ pub(crate) fn best_of(
     best(&[start, found.luckiest, found.middle])
 }
 
-/// All cells, and those that are in one regime for most of a run; with how many times the
-/// generations of a cell's own search.
-fn groups(cells: &[Cell], base: &Profile) -> Vec<(String, Vec<Cell>, usize)> {
-    let regime_of = |cell: &Cell| {
-        let outcome = cell.fixed(base, &Weights::default_profile(), SEED_TUNE);
-        let mut counts = [0.0; REGIME_COUNT];
-        for ((_, regime), (count, _)) in &outcome.contexts {
-            counts[regime.index()] += count;
-        }
-        let all: f64 = counts.iter().sum();
-        Regime::ALL.into_iter().find(|regime| counts[regime.index()] > MOST * all)
-    };
-    let regimes: Vec<Option<Regime>> = cells.iter().map(regime_of).collect();
-    let mut groups = vec![("general".to_owned(), cells.to_vec(), GENERAL)];
-    for regime in Regime::ALL {
-        let its = cells.iter().zip(&regimes).filter(|(_, of)| **of == Some(regime));
-        let its: Vec<Cell> = its.map(|(cell, _)| cell.clone()).collect();
-        if its.len() > 1 {
-            groups.push((format!("general-{regime}"), its, REGIME));
-        }
-    }
-    groups
+/// Cells whose nodes last, and those where some may be taken away: with the names of
+/// their general vectors.
+fn groups(cells: &[Cell]) -> [(&'static str, Vec<Cell>); 2] {
+    let has_spot = |cell: &Cell| cell.world.machines.iter().any(|machine| machine.spot_risk > 0.0);
+    let (spot, lasting) = cells.iter().cloned().partition(has_spot);
+    [("general", lasting), ("general-spot", spot)]
 }
 
 /// Cells that one vector is to be good on.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::class::{Class, Regime};
+use super::class::Class;
+use super::regime::Regime;
 use super::weights::Weights;
 
 /// Scores that nothing rewards where weights are searched: groups are not modelled, and
