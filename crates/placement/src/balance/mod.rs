@@ -17,7 +17,8 @@
 //! | what decisions read | [`table`] |
 //! | what a placement is judged by | [`objective`] |
 //! | how good an arm is, and how sure that is | [`estimate`] |
-//! | one class in one regime: windows, leader, exploration | [`context`] |
+//! | one class in one regime: leader, exploration | [`context`] |
+//! | what was seen of it in one window | [`window`] |
 //! | when not to trust, and when to go back | [`guard`] |
 //! | new weight vectors from good ones | [`refine`] |
 //! | all of it together | [`balancer`] |
@@ -48,6 +49,7 @@ mod report;
 mod saved;
 mod table;
 mod weights;
+mod window;
 
 pub use balancer::{Balancer, Config, Observation};
 pub use class::{CLASS_COUNT, Class, ContextError, Features};
