@@ -38,6 +38,8 @@ const SEEDS: u64 = 3;
 const ARMS: usize = 7;
 /// Of all cells, a generation is run on so many: each time on others.
 const BATCH: usize = 8;
+/// The general vectors: of cells whose nodes last, and of those where some are taken away.
+const GENERAL_NAMES: [&str; 2] = ["general", "general-spot"];
 /// Generations of the search for a general vector, for each of a cell's own.
 const GENERAL: usize = 6;
 /// Instances of a context in a cell before it says anything.
@@ -80,7 +82,9 @@ pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Res
     };
     candidates.extend(found);
     let Some(costs) = matrix(&cells, &candidates, &base, threads, stop)? else { return Ok(None) };
-    let chosen = choose(&costs);
+    let is_general = |one: &Candidate| GENERAL_NAMES.contains(&&*one.name);
+    let general = (0..candidates.len()).filter(|at| is_general(&candidates[*at])).collect();
+    let chosen = choose(&costs, general);
     let arms: Vec<PriorArm> = chosen
         .iter()
         .map(|at| PriorArm {
@@ -155,7 +159,8 @@ pub(crate) fn best_of(
 fn groups(cells: &[Cell]) -> [(&'static str, Vec<Cell>); 2] {
     let has_spot = |cell: &Cell| cell.world.machines.iter().any(|machine| machine.spot_risk > 0.0);
     let (spot, lasting) = cells.iter().cloned().partition(has_spot);
-    [("general", lasting), ("general-spot", spot)]
+    let [of_lasting, of_spot] = GENERAL_NAMES;
+    [(of_lasting, lasting), (of_spot, spot)]
 }
 
 /// Cells that one vector is to be good on.
@@ -246,10 +251,10 @@ fn matrix(
     }))
 }
 
-/// Candidates that together serve the cells best, one after the other.
-fn choose(costs: &[Vec<f64>]) -> Vec<usize> {
+/// Candidates that together with those already chosen serve the cells best, one after
+/// the other.
+fn choose(costs: &[Vec<f64>], mut chosen: Vec<usize>) -> Vec<usize> {
     let count = costs.first().map_or(0, Vec::len);
-    let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < ARMS.min(count) {
         let with = |one: &usize| {
             let best = |row: &Vec<f64>| {
@@ -339,6 +344,7 @@ mod tests {
         // The first is good everywhere, the third best in the last cell, the second a
         // little better than the first in the first.
         let costs = vec![vec![1.02, 1.0, 2.0], vec![1.0, 1.1, 2.0], vec![1.3, 1.4, 1.0]];
-        assert_eq!(choose(&costs)[..2], [0, 2]);
+        assert_eq!(choose(&costs, Vec::new())[..2], [0, 2]);
+        assert_eq!(choose(&costs, vec![1])[..2], [1, 2]);
     }
 }
