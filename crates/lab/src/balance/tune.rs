@@ -110,11 +110,13 @@ pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Res
 fn known() -> Vec<Candidate> {
     let candidate = |(name, weights): (&str, Weights)| Candidate { name: name.to_owned(), weights };
     let mut known: Vec<Candidate> = by_hand().into_iter().map(candidate).collect();
-    let shipped = Prior::shipped().arms.into_iter();
-    known.extend(shipped.map(|arm| Candidate {
-        name: format!("{}-before", arm.name.trim_end_matches("-before")),
-        weights: arm.weights,
-    }));
+    for arm in Prior::shipped().arms {
+        let stem = arm.name.split("-before").next().unwrap_or_default();
+        let is_taken = |name: &String| known.iter().any(|one| one.name == *name);
+        let numbered = (2..).map(|number| format!("{stem}-before-{number}"));
+        let name = std::iter::once(format!("{stem}-before")).chain(numbered).find(|n| !is_taken(n));
+        known.push(Candidate { name: name.unwrap_or_default(), weights: arm.weights });
+    }
     known.extend(
         [("default", Weights::default_profile()), ("kubernetes", kubernetes())].map(candidate),
     );
