@@ -23,7 +23,7 @@ use std::time::Duration;
 use gapless_control::{Control, ControlConfig, ControlParts, NodeSpec, Taint};
 use gapless_gateway::{Gateway, GatewayConfig};
 use gapless_node::{ArtifactPath, LogStore, Node, NodeConfig};
-use gapless_proto::{ControlLink, Demand, GatewayLink, NodeLink, NodeListener};
+use gapless_proto::{ControlLink, Demand, GatewayLink, NodeLink, NodeListener, Served};
 use gapless_rt::{Clock, Shutdown};
 use gapless_sandbox::Driver;
 use gapless_sandbox_fake::FakeDriver;
@@ -197,6 +197,10 @@ impl ControlLink for ToControl {
 
     fn released(&self, revision: &RevisionName, instance: InstanceId) {
         self.tell(|control| control.released(revision, instance));
+    }
+
+    fn served(&self, revision: &RevisionName, instance: InstanceId, served: Served) {
+        self.tell(|control| control.served(revision, instance, served));
     }
 
     fn broken(&self, revision: &RevisionName, instance: InstanceId, why: &str) {

@@ -5,28 +5,40 @@
 //! the shortest start of its revision, as a share of start and life; and how crowded the
 //! processor of its node was, as measured. *Node hours*: what it reserved, over all that
 //! was reserved on its node, when it came and when it went. *Failures*: starts that
-//! failed for the node's fault, instances that died. How long requests took is the
-//! gateway's to know, so interference is seen by the node's load only.
+//! failed for the node's fault, instances that died. How long an instance's requests took,
+//! against what is usual for its revision, the gateway says when it gives it back; of one
+//! that served few, the node's load has to do.
+//!
+//! | to find | look in |
+//! |---|---|
+//! | what came of instances, and what each cost | [`outcomes`] |
+//! | metrics | [`shown`] |
+//! | which scores pull against which | [`conflicts`] |
 //!
 //! What always holds: deciding does not wait for learning (the table is a pointer that is
 //! exchanged under the cluster's lock; this lock is never taken under it); what is kept of
 //! instances is bounded by instances; what was learned survives a restart.
 
+mod conflicts;
+mod outcomes;
+mod shown;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::Arc;
 use std::time::Duration;
 
-use gapless_placement::balance::{
-    Balancer, Class, Config, ContextReport, Cost, Features, Observation, Played, Prior, Regime,
-    Report, Rollback, Saved,
-};
-use gapless_placement::conflicts::{Conflicts, Pair};
-use gapless_placement::{Cluster, NodeIndex, Profile, Shape, ShapeId, State, reference};
+use gapless_placement::balance::{Balancer, Class, Config, Prior, Regime, Report, Saved};
+use gapless_placement::{Cluster, Profile, ShapeId};
 use gapless_store::{Expect, Store, StoreError};
 use gapless_telemetry::Metrics;
 use gapless_types::{InstanceId, Time};
 use parking_lot::Mutex;
+
+pub(crate) use conflicts::fights;
+pub(crate) use outcomes::{End, Seen};
+use outcomes::{Kind, Open};
+use shown::tell;
 
 use crate::Control;
 
@@ -36,12 +48,6 @@ pub(crate) const TICK: Duration = Duration::from_secs(5);
 const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// Where it is written down.
 const KEY: &str = "balance/learned";
-/// A node this busy slows down who is there.
-const CROWDED: f64 = 0.8;
-/// The most that one instance pays for, of a node it has alone.
-const NODE_HOURS_MAX: f64 = 50.0;
-/// What a shortest start grows by with each one after, so that it follows a change.
-const BEST_START_GROWTH: f64 = 1.0005;
 
 /// The balancer and what it waits to be told.
 pub(crate) struct Balance {
@@ -54,48 +60,6 @@ struct Inner {
     open: HashMap<InstanceId, Open>,
     saved_at: Time,
     saved_observed: u64,
-}
-
-/// What is known of a shape's instances.
-struct Kind {
-    features: Features,
-    best_start_s: f64,
-    class: Class,
-}
-
-/// An instance whose end is not known.
-struct Open {
-    shape: ShapeId,
-    played: Played,
-    start_s: Option<f64>,
-    ready_at: Time,
-    node_hours: f64,
-    crowding: f64,
-}
-
-/// A placement, as the cluster sees it right after.
-pub(crate) struct Seen {
-    instance: InstanceId,
-    played: Played,
-    node_hours: f64,
-    crowding: f64,
-}
-
-impl Seen {
-    pub(crate) fn played(&self) -> Played {
-        self.played
-    }
-}
-
-/// What came of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was not needed any more.
-    Done,
-    /// Its start was given up before it began: it says nothing.
-    Dropped,
-    /// It failed for a reason that is its node's.
-    Lost,
 }
 
 impl Balance {
@@ -134,94 +98,6 @@ impl Balance {
             Some(_) => Profile::balanced(),
             None => Profile::default_profile(),
         }
-    }
-
-    /// Reads what the cluster knows of instances that were just placed, or are going.
-    pub(crate) fn see(&self, cluster: &Cluster, instances: &[InstanceId]) -> Vec<Seen> {
-        if self.inner.is_none() {
-            return Vec::new();
-        }
-        let see = |instance: &InstanceId| {
-            let placed = cluster.instance(*instance)?;
-            let (node_hours, crowding) = paid(cluster.state(), placed.node);
-            Some(Seen { instance: *instance, played: placed.played?, node_hours, crowding })
-        };
-        instances.iter().filter_map(see).collect()
-    }
-
-    /// So many instances of a shape were asked for, and these were placed.
-    pub(crate) fn placed(
-        &self,
-        shape: ShapeId,
-        features: impl FnOnce() -> Option<Features>,
-        asked: u32,
-        seen: Vec<Seen>,
-        now: Time,
-    ) {
-        let Some(inner) = &self.inner else { return };
-        let inner = &mut *inner.lock();
-        let kind = match inner.features.entry(shape) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let Some(mut features) = features() else { return };
-                let class = features.class();
-                new.insert(Kind { features, best_start_s: f64::INFINITY, class })
-            }
-        };
-        kind.features.asked(asked, now);
-        for Seen { instance, played, node_hours, crowding } in seen {
-            let open = Open { shape, played, start_s: None, ready_at: now, node_hours, crowding };
-            inner.open.insert(instance, open);
-        }
-    }
-
-    /// An instance is ready; its start took so long.
-    pub(crate) fn ready(&self, instance: InstanceId, start: Duration, now: Time) {
-        let Some(inner) = &self.inner else { return };
-        let inner = &mut *inner.lock();
-        let Some(open) = inner.open.get_mut(&instance) else { return };
-        open.start_s = Some(start.as_secs_f64());
-        open.ready_at = now;
-        if let Some(kind) = inner.features.get_mut(&open.shape) {
-            kind.features.started(start);
-            let grown = kind.best_start_s * BEST_START_GROWTH;
-            kind.best_start_s = start.as_secs_f64().min(grown).max(1e-6);
-        }
-    }
-
-    /// An instance is no more. `seen` is what the cluster knew of it last.
-    pub(crate) fn gone(&self, instance: InstanceId, seen: Option<&Seen>, end: End, now: Time) {
-        let Some(inner) = &self.inner else { return };
-        let inner = &mut *inner.lock();
-        let Some(open) = inner.open.remove(&instance) else { return };
-        if end == End::Dropped || (end == End::Done && open.start_s.is_none()) {
-            return;
-        }
-        let life_s = now.since(open.ready_at).as_secs_f64();
-        let Some(kind) = inner.features.get_mut(&open.shape) else { return };
-        let mean = |of: fn(&Seen) -> f64, at_first: f64| {
-            seen.map_or(at_first, |seen| (at_first + of(seen)) / 2.0)
-        };
-        let mut slowdown = 1.0;
-        if let Some(start_s) = open.start_s {
-            kind.features.ended(now.since(open.ready_at));
-            let crowding = mean(|seen| seen.crowding, open.crowding);
-            let least = kind.best_start_s.min(start_s) + life_s;
-            slowdown = (start_s + life_s * (1.0 + crowding)) / least.max(1e-6);
-        }
-        let is_lost = end == End::Lost;
-        let cost = Cost {
-            slowdown,
-            node_hours: mean(|seen| seen.node_hours, open.node_hours),
-            failures: f64::from(u8::from(is_lost)),
-            exposure: 0.0,
-        };
-        inner.balancer.observe(Observation {
-            shape: u64::from(open.shape.0),
-            played: open.played,
-            cost: cost.total() as f32,
-            failed: is_lost,
-        });
     }
 
     /// A revision is forgotten.
@@ -317,42 +193,6 @@ impl Balance {
     }
 }
 
-/// What an instance pays for on a node, and how crowded its processor is.
-fn paid(state: &State, node: NodeIndex) -> (f64, f64) {
-    let reserved = state.cpu_reserved_share(node).max(state.memory_reserved_share(node));
-    let load = state.load(node);
-    let crowding = (f64::from(load.cpu) - CROWDED).max(0.0);
-    ((1.0 / f64::from(reserved).max(1e-6)).min(NODE_HOURS_MAX), crowding)
-}
-
-/// Shows what was learned as metrics.
-fn tell(metrics: &Metrics, report: &Report) {
-    let balance = &metrics.balance;
-    for reason in Rollback::ALL {
-        let count = report.rollbacks.get(reason.as_str()).copied().unwrap_or(0);
-        balance.rollbacks(reason.as_str(), count);
-    }
-    balance.regime(report.regime.as_str(), &Regime::ALL.map(Regime::as_str));
-    for context in report.contexts.iter().filter(|c| c.windows > 0 || c.regime == report.regime) {
-        let (class, regime) = (context.class_name(), context.regime.as_str());
-        balance.gain(&class, regime, f64::from(context.gain), f64::from(context.gain_ci95));
-        let shares = context.weights.shares();
-        balance.weights(
-            &class,
-            regime,
-            shares.iter().map(|(name, share)| (*name, f64::from(*share))),
-        );
-        for arm in &context.arms {
-            balance.arm(&class, regime, &arm.name, arm.plays, f64::from(arm.share));
-        }
-    }
-    balance.keep_arms(|class, regime, arm| {
-        let is_it = |c: &&ContextReport| c.class_name() == class && c.regime.as_str() == regime;
-        let context = report.contexts.iter().find(is_it);
-        context.is_some_and(|context| context.arms.iter().any(|known| known.name == arm))
-    });
-}
-
 impl Control {
     /// Makes the table anew every few seconds until shutdown, and writes down what was
     /// learned.
@@ -381,150 +221,5 @@ impl Control {
     /// Writes down what was learned. Blocks while the disk works.
     pub(crate) fn save_balance(&self, at_once: bool) {
         self.nodes().balance().save(&**self.store(), self.clock().now(), at_once);
-    }
-
-    /// Which scores pull against which, over the candidates that the functions have now,
-    /// by class of workload. Looks at one function of each kind there is.
-    pub(crate) fn conflicts(&self) -> Vec<(String, u32, Vec<Pair>)> {
-        let base = Profile::balanced();
-        let mut by_class: HashMap<String, Conflicts> = HashMap::new();
-        for state in self.revisions().iter().take(CONFLICT_SHAPES_MAX) {
-            let Some((view, shape)) = self.nodes().view_for(state.shape) else { continue };
-            let Some(class) = self.nodes().class(state.shape) else { continue };
-            by_class.entry(class.to_string()).or_default().sample(&view, &shape, &base);
-        }
-        let told = by_class.into_iter().map(|(class, c)| (class, c.samples(), c.pairs()));
-        let mut told: Vec<_> = told.collect();
-        told.sort_by(|a, b| a.0.cmp(&b.0));
-        told
-    }
-}
-
-/// Scores of a profile that rank nodes against each other, over a function's candidates
-/// or, without one, over a modelled cluster.
-pub(crate) fn fights(profile: &Arc<Profile>, on: Option<&(Arc<State>, Arc<Shape>)>) -> Vec<Pair> {
-    let mut conflicts = Conflicts::default();
-    if let Some((view, shape)) = on {
-        conflicts.sample(view, shape, profile);
-    }
-    if conflicts.pairs().is_empty() {
-        let (view, shape) = reference(profile);
-        conflicts.sample(&view, &shape, profile);
-    }
-    conflicts.within(profile, FIGHTS_BELOW)
-}
-
-/// A rank correlation below this is worth a warning.
-const FIGHTS_BELOW: f32 = -0.5;
-/// Functions whose candidates are ranked when somebody asks for conflicts.
-const CONFLICT_SHAPES_MAX: usize = 200;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    use gapless_placement::{NodeSpec, Request, ShapeSpec};
-    use gapless_store_embedded::EmbeddedStore;
-    use gapless_types::{Bytes, CpuMillis, NodeId};
-
-    fn at(seconds: u64) -> Time {
-        Time::from_millis(seconds * 1000)
-    }
-
-    struct World {
-        store: Arc<EmbeddedStore>,
-        cluster: Mutex<Cluster>,
-        shape: ShapeId,
-        _folder: tempfile::TempDir,
-    }
-
-    fn world() -> (World, Balance) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(folder.path()).unwrap();
-        let balance = Balance::restore(&*store, true).unwrap();
-        let mut cluster = Cluster::default();
-        for number in 0..8 {
-            let id = NodeId::new(&format!("n{number}"));
-            let mut spec = NodeSpec::new(id, CpuMillis(16_000), Bytes(64 << 30));
-            spec.sandboxes = vec!["wasm".into()];
-            cluster.add_node(spec).unwrap();
-        }
-        let spec = ShapeSpec::new("a/f", "wasm", CpuMillis(500), Bytes(512 << 20));
-        let shape = cluster.add_shape(spec, Arc::new(balance.profile())).unwrap();
-        balance.begin(&mut cluster);
-        (World { store, cluster: Mutex::new(cluster), shape, _folder: folder }, balance)
-    }
-
-    /// Starts and ends `count` instances, one after the other.
-    fn live(world: &World, balance: &Balance, first: u64, count: u64) {
-        for number in first..first + count {
-            let instance = InstanceId(number);
-            let now = at(number);
-            let seen = {
-                let mut cluster = world.cluster.lock();
-                cluster.place(&[Request { instance, shape: world.shape, group: None }], now);
-                balance.see(&cluster, &[instance])
-            };
-            assert_eq!(seen.len(), 1);
-            let features =
-                || world.cluster.lock().shape(world.shape).map(|s| Features::new(&s.spec));
-            balance.placed(world.shape, features, 1, seen, now);
-            world.cluster.lock().confirm(instance);
-            balance.ready(instance, Duration::from_millis(100 + number % 7), now);
-            let later = at(number + 3);
-            let seen = balance.see(&world.cluster.lock(), &[instance]);
-            world.cluster.lock().release(instance);
-            balance.gone(instance, seen.first(), End::Done, later);
-        }
-    }
-
-    fn tick(world: &World, balance: &Balance) {
-        balance.tick(|with| with(&mut world.cluster.lock()), &Metrics::new());
-    }
-
-    #[test]
-    fn what_comes_of_instances_is_learned_and_survives_a_restart() {
-        let (world, balance) = world();
-        live(&world, &balance, 1, 400);
-        tick(&world, &balance);
-        let report = balance.report().unwrap();
-        assert_eq!(report.observed, 400);
-        let classes = report.contexts.iter().filter(|c| c.class.is_some());
-        let played: u64 = classes.flat_map(|c| &c.arms).map(|arm| arm.plays).sum();
-        assert_eq!(played, 400, "each is counted for the arm that placed it");
-        assert!(report.contexts.iter().any(|context| context.windows > 0 && context.cost > 1.0));
-        balance.save(&*world.store, at(500), true);
-        let back = Balance::restore(&*world.store, true).unwrap();
-        assert_eq!(back.report().unwrap(), report);
-        assert!(balance.inner.as_ref().unwrap().lock().open.is_empty());
-    }
-
-    #[test]
-    fn frozen_is_frozen_also_after_a_restart() {
-        let (world, balance) = world();
-        assert!(balance.set_frozen(true));
-        live(&world, &balance, 1, 100);
-        assert_eq!(balance.report().unwrap().observed, 0);
-        balance.save(&*world.store, at(500), true);
-        assert!(Balance::restore(&*world.store, true).unwrap().report().unwrap().is_frozen);
-    }
-
-    #[test]
-    fn switched_off_it_does_nothing_and_the_default_profile_decides() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(folder.path()).unwrap();
-        let balance = Balance::restore(&*store, false).unwrap();
-        assert!(balance.report().is_none() && !balance.set_frozen(true));
-        assert!(!balance.profile().is_balanced());
-        let mut cluster = Cluster::default();
-        balance.begin(&mut cluster);
-        assert!(cluster.table().is_none());
-    }
-
-    #[test]
-    fn what_is_stored_and_unreadable_is_learned_anew() {
-        let (world, _) = world();
-        world.store.put(KEY, b"{\"version\": 99}", Expect::Any).unwrap();
-        assert_eq!(Balance::restore(&*world.store, true).unwrap().report().unwrap().observed, 0);
     }
 }

@@ -1,6 +1,6 @@
 //! What gateway and nodes say to control.
 
-use gapless_proto::{ControlLink, Demand, NodeFact, NodeListener};
+use gapless_proto::{ControlLink, Demand, NodeFact, NodeListener, Served};
 use gapless_scaling::Event;
 use gapless_types::{InstanceId, NodeId, RevisionName};
 
@@ -26,6 +26,10 @@ impl ControlLink for Control {
         if let Some(state) = self.revision(revision) {
             self.on(&state, Event::Released { instance });
         }
+    }
+
+    fn served(&self, _revision: &RevisionName, instance: InstanceId, served: Served) {
+        self.nodes().balance().served(instance, served);
     }
 
     fn broken(&self, revision: &RevisionName, instance: InstanceId, why: &str) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use gapless_gateway::{Gateway, GatewayConfig};
 use gapless_proto::{
     Body, ControlLink, Demand, Endpoint, FunctionRoute, GatewayLink, InstanceFact, Lease,
-    LocalCall, LocalService, Request, Response, RouteReadiness, RouteTarget, StartKind,
+    LocalCall, LocalService, Request, Response, RouteReadiness, RouteTarget, Served, StartKind,
     StartReport,
 };
 use gapless_rt::{Clock, Shutdown};
@@ -39,6 +39,7 @@ impl ControlLink for NoControl {
     fn demand(&self, _: &RevisionName, _: Demand) {}
     fn idle(&self, _: &RevisionName, _: InstanceId) {}
     fn released(&self, _: &RevisionName, _: InstanceId) {}
+    fn served(&self, _: &RevisionName, _: InstanceId, _: Served) {}
     fn broken(&self, _: &RevisionName, instance: InstanceId, why: &str) {
         eprintln!("{instance} is broken: {why}");
     }

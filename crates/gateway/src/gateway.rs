@@ -237,7 +237,9 @@ impl Gateway {
             Ok(mut response) => {
                 forward::finish(&mut response, ticket.queue(), leased, start, trace);
                 let status = response.status().as_u16();
-                ticket.queue().tally.answered(status, clock.now() - began);
+                let took = clock.now() - began;
+                ticket.queue().tally.answered(status, took);
+                leased.answered(took);
                 if start == Start::cold {
                     ticket.queue().tally.was_cold();
                 }

@@ -1,9 +1,11 @@
 //! An instance this gateway holds the lease of, and how it is reached.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gapless_net::Pool;
-use gapless_proto::{Endpoint, Lease, LocalService, StartReport};
+use gapless_proto::{Endpoint, Lease, LocalService, Served, StartReport};
 use gapless_types::{InstanceId, Time};
 use http::HeaderValue;
 
@@ -16,6 +18,8 @@ pub(crate) struct Leased {
     pub(crate) ready_at: Time,
     /// Its id, as a header's value.
     pub(crate) label: HeaderValue,
+    requests: AtomicU64,
+    took_nanos: AtomicU64,
 }
 
 /// How an instance is reached.
@@ -33,7 +37,21 @@ impl Leased {
             endpoint => Reach::Remote(Pool::new(endpoint, lease.slots)),
         };
         let label = label(&id.to_string());
-        Leased { id, reach, start: lease.start, ready_at, label }
+        let (requests, took_nanos) = (AtomicU64::new(0), AtomicU64::new(0));
+        Leased { id, reach, start: lease.start, ready_at, label, requests, took_nanos }
+    }
+
+    /// The head of an answer came, `took` after the request had its slot.
+    pub(crate) fn answered(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.took_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What came of its requests so far.
+    pub(crate) fn served(&self) -> Served {
+        let requests = self.requests.load(Ordering::Relaxed);
+        Served { requests, took: Duration::from_nanos(self.took_nanos.load(Ordering::Relaxed)) }
     }
 }
 

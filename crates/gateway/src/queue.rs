@@ -14,7 +14,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use futures::channel::oneshot;
 use gapless_dispatch::{Action, Config, Dispatch, Event};
-use gapless_proto::{Demand, InstanceFact, Lease, StartsBlocked};
+use gapless_proto::{Demand, InstanceFact, Lease, Served, StartsBlocked};
 use gapless_rt::Timer;
 use gapless_telemetry::FunctionMetrics;
 use gapless_types::{Code, InstanceId, KeepAlive, Reason, RequestId, Revision, Time};
@@ -79,7 +79,7 @@ struct State {
 enum Wish {
     Demand(Demand),
     Idle(InstanceId),
-    Released(InstanceId),
+    Released(InstanceId, Served),
 }
 
 type Wishes = SmallVec<[Wish; 2]>;
@@ -186,10 +186,10 @@ impl Queue {
             let mut state = self.state.lock();
             let event = Event::InstanceRetiring { instance };
             self.step(&mut state, event, &mut wishes, None);
-            let is_said = wishes.iter().any(|wish| matches!(wish, Wish::Released(_)));
+            let is_said = wishes.iter().any(|wish| matches!(wish, Wish::Released(..)));
             if !is_said && !state.leases.contains_key(&instance) {
                 // Nothing is known of it, so nothing of it is in use.
-                wishes.push(Wish::Released(instance));
+                wishes.push(Wish::Released(instance, Served::default()));
             }
         }
         self.say(wishes);
@@ -310,8 +310,9 @@ impl Queue {
                     continue;
                 }
                 Action::Released { instance } => {
-                    state.leases.remove(&instance);
-                    wishes.push(Wish::Released(instance));
+                    let leased = state.leases.remove(&instance);
+                    let served = leased.map_or_else(Served::default, |leased| leased.served());
+                    wishes.push(Wish::Released(instance, served));
                     continue;
                 }
             };
@@ -339,7 +340,10 @@ impl Queue {
             match wish {
                 Wish::Demand(demand) => control.demand(name, demand),
                 Wish::Idle(instance) => control.idle(name, instance),
-                Wish::Released(instance) => control.released(name, instance),
+                Wish::Released(instance, served) => {
+                    control.served(name, instance, served);
+                    control.released(name, instance);
+                }
             }
         }
     }

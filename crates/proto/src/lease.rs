@@ -20,6 +20,23 @@ pub struct Lease {
     pub start: Arc<StartReport>,
 }
 
+/// What a gateway saw of the requests that one instance served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Requests of which the head of an answer came.
+    pub requests: u64,
+    /// How long that took from when each had its slot, all told.
+    pub took: Duration,
+}
+
+impl Served {
+    /// How long one request took on average; `None` before any was served.
+    pub fn mean(&self) -> Option<Duration> {
+        let nanos = self.took.as_nanos().checked_div(u128::from(self.requests))?;
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+}
+
 /// What control says of one instance. Facts of one instance only move forward
 /// in the order of this list; one that does not is old and is ignored.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ pub mod link;
 pub use body::{Body, BodyError};
 pub use config::{ConfigSource, Entries, NoConfigs, ResolvedConfig};
 pub use endpoint::{CallError, Endpoint, LocalCall, LocalService, Request, Response};
-pub use lease::{InstanceFact, Lease, StartFailure, StartKind, StartPhase, StartReport};
+pub use lease::{InstanceFact, Lease, Served, StartFailure, StartKind, StartPhase, StartReport};
 pub use link::{
     ControlLink, Demand, FunctionRoute, GatewayLink, NodeFact, NodeLink, NodeListener,
     ProbeFailure, RouteReadiness, RouteTag, RouteTarget, StartInstance, StartsBlocked,

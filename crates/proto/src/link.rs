@@ -10,7 +10,7 @@ use gapless_types::{
     Fault, FunctionKey, InstanceId, NodeId, Outcomes, Percent, Revision, RevisionName, Time,
 };
 
-use crate::{Endpoint, InstanceFact, ResolvedConfig, StartFailure, StartReport};
+use crate::{Endpoint, InstanceFact, ResolvedConfig, Served, StartFailure, StartReport};
 
 /// How many instances of a revision a gateway wants, all told: those that serve
 /// now and those it wishes for.
@@ -31,6 +31,9 @@ pub trait ControlLink: Send + Sync {
     fn idle(&self, revision: &RevisionName, instance: InstanceId);
     /// "I no longer use this instance", in answer to `Retiring`.
     fn released(&self, revision: &RevisionName, instance: InstanceId);
+    /// "This is what came of the requests I sent there", before `released`: how fast an
+    /// instance was tells whether its place was good.
+    fn served(&self, revision: &RevisionName, instance: InstanceId, served: Served);
     /// "This instance is broken": it died under a request or does not answer.
     fn broken(&self, revision: &RevisionName, instance: InstanceId, why: &str);
 }

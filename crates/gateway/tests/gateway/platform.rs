@@ -11,8 +11,8 @@ use bytes::Bytes;
 use gapless_gateway::{Gateway, GatewayConfig};
 use gapless_proto::{
     Body, CallError, ControlLink, Demand, Endpoint, FunctionRoute, GatewayLink, InstanceFact,
-    Lease, LocalCall, LocalService, Request, Response, RouteReadiness, StartKind, StartPhase,
-    StartReport,
+    Lease, LocalCall, LocalService, Request, Response, RouteReadiness, Served, StartKind,
+    StartPhase, StartReport,
 };
 use gapless_rt::{Clock, Shutdown};
 use gapless_telemetry::Metrics;
@@ -31,6 +31,7 @@ pub(crate) enum Told {
     Demand(u32),
     Idle(InstanceId),
     Released(InstanceId),
+    Served(InstanceId, Served),
     Broken(InstanceId),
 }
 
@@ -51,6 +52,9 @@ impl ControlLink for Listening {
     }
     fn released(&self, revision: &RevisionName, instance: InstanceId) {
         self.hear(revision, Told::Released(instance));
+    }
+    fn served(&self, revision: &RevisionName, instance: InstanceId, served: Served) {
+        self.hear(revision, Told::Served(instance, served));
     }
     fn broken(&self, revision: &RevisionName, instance: InstanceId, _why: &str) {
         self.hear(revision, Told::Broken(instance));

@@ -258,11 +258,18 @@ async fn a_retiring_instance_is_released_after_its_last_request() {
         };
         let (last, ()) = tokio::join!(platform.get("/"), retiring);
         assert_eq!(last.text(), "last");
+        let served = platform.told(|_, told| match told {
+            Told::Served(instance, served) => Some((*instance, *served)),
+            _ => None,
+        });
+        let (instance, served) = served.await;
+        assert_eq!((instance, served.requests), (InstanceId(1), 1));
+        assert!(served.mean().is_some_and(|mean| !mean.is_zero() && mean == served.took));
         let released = platform.told(|_, told| match told {
             Told::Released(instance) => Some(*instance),
             _ => None,
         });
-        assert_eq!(released.await, InstanceId(1));
+        assert_eq!(released.await, InstanceId(1), "once what it served was told");
     })
     .await;
 }

@@ -1,21 +1,20 @@
 //! Everybody on every cell, with every seed; what it comes to.
 
-use std::sync::atomic::AtomicBool;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
 use gapless_placement::Profile;
 use gapless_placement::balance::{Balancer, Prior, Report, Rollback, Weights};
 use gapless_sim::placing::{Costs, Outcome};
 use serde::Serialize;
 
-use super::contenders::{by_chance, equal, kubernetes, singles};
-use super::play::{Cell, WARM_UP, balancer, on_threads};
+use super::contenders::{by_chance, by_hand, equal, kubernetes, singles};
+use super::play::{Cell, WARM_UP, balancer};
 use super::tune::best_of;
 use crate::start::lab::{Mean, mean};
 
-/// The seed that the oracle searches with: one of those that are measured. It has
-/// hindsight.
-const ORACLE_SEED: u64 = 0;
+/// Seeds that the oracle searches with, of those that are measured: it has hindsight.
+const ORACLE_SEEDS: u64 = 4;
 
 /// One contender on one cell.
 #[derive(Clone, Debug, Serialize)]
@@ -82,7 +81,6 @@ pub(crate) const ORACLE: &str = "oracle";
 pub(crate) struct Effort {
     pub(crate) seeds: u64,
     pub(crate) generations: usize,
-    pub(crate) threads: usize,
     /// Whether each single policy is run too.
     pub(crate) has_singles: bool,
 }
@@ -93,7 +91,7 @@ pub(crate) fn compare(
     prior: &Prior,
     effort: Effort,
     stop: &AtomicBool,
-) -> Result<Option<Compared>> {
+) -> Option<Compared> {
     let base = Profile::balanced();
     let mut contenders: Vec<(String, Weights)> = vec![
         (KUBERNETES.to_owned(), kubernetes()),
@@ -105,45 +103,45 @@ pub(crate) fn compare(
     }
     let arms = prior.arms.iter().map(|arm| (format!("arm {}", arm.name), arm.weights.clone()));
     contenders.extend(arms);
-    let searched = on_threads(effort.threads, &[()], stop, |()| {
-        best_of(cell, &base, effort.generations, ORACLE_SEED)
-    })?;
-    let Some(searched) = searched.and_then(|found| found.into_iter().next()) else {
-        return Ok(None);
-    };
+    let mut starts: Vec<Weights> = by_hand().into_iter().map(|(_, weights)| weights).collect();
+    starts.extend([kubernetes(), Weights::default_profile()]);
+    starts.extend(prior.arms.iter().map(|arm| arm.weights.clone()));
+    let searched_with: Vec<u64> = (0..effort.seeds.min(ORACLE_SEEDS)).collect();
+    let searched = best_of(cell, &base, &starts, effort.generations, &searched_with);
+    if stop.load(Ordering::Relaxed) {
+        return None;
+    }
     contenders.push(("found by search".to_owned(), searched));
-    let fixed = |at: usize, seed: u64| cell.fixed(&base, &contenders[at].1, seed);
     let seeds = 0..effort.seeds;
-    let jobs: Vec<(usize, u64)> =
-        (0..contenders.len()).flat_map(|at| seeds.clone().map(move |seed| (at, seed))).collect();
-    let runs = on_threads(effort.threads, &jobs, stop, |(at, seed)| fixed(*at, *seed))?;
-    let Some(runs) = runs else { return Ok(None) };
-    let mut all: Vec<(String, Vec<Outcome>)> = contenders
-        .iter()
-        .zip(runs.chunks(effort.seeds as usize))
-        .map(|((name, _), runs)| (name.clone(), runs.to_vec()))
-        .collect();
+    let mut all: Vec<(String, Vec<Outcome>)> = Vec::new();
+    for (name, weights) in &contenders {
+        all.push((
+            name.clone(),
+            each(seeds.clone(), stop, |seed| cell.fixed(&base, weights, seed))?,
+        ));
+    }
     // With hindsight, the oracle is the best of all that never change.
     let best = (0..all.len()).min_by(|a, b| total(&all[*a].1).total_cmp(&total(&all[*b].1)));
     let best = best.unwrap_or(0);
     all.push((ORACLE.to_owned(), all[best].1.clone()));
     let oracle = contenders[best].1.clone();
-    let jobs: Vec<u64> = seeds.collect();
-    let random = on_threads(effort.threads, &jobs, stop, |seed| {
-        cell.fixed(&base, &by_chance(*seed), *seed)
-    })?;
-    let Some(random) = random else { return Ok(None) };
-    all.push(("random weights".to_owned(), random));
+    let by_chance = |seed| cell.fixed(&base, &by_chance(seed), seed);
+    all.push(("random weights".to_owned(), each(seeds.clone(), stop, by_chance)?));
     let blank = prior.clone().without_knowledge();
-    let played = |prior: &Prior, seed: u64| cell.balanced(balancer(prior, seed), seed);
-    let ours = on_threads(effort.threads, &jobs, stop, |seed| played(prior, *seed))?;
-    let Some(ours) = ours else { return Ok(None) };
-    let nothing = on_threads(effort.threads, &jobs, stop, |seed| played(&blank, *seed).0)?;
-    let Some(nothing) = nothing else { return Ok(None) };
-    all.push((FROM_NOTHING.to_owned(), nothing));
+    let nothing = |seed| cell.balanced(balancer(&blank, seed), seed).0;
+    all.push((FROM_NOTHING.to_owned(), each(seeds.clone(), stop, nothing)?));
+    let ours = each(seeds, stop, |seed| cell.balanced(balancer(prior, seed), seed))?;
     let learned = learned(cell, &ours);
     all.push((OURS.to_owned(), ours.into_iter().map(|(outcome, _)| outcome).collect()));
-    Ok(Some(Compared { rows: rows(cell, &all), learned, oracle }))
+    Some(Compared { rows: rows(cell, &all), learned, oracle })
+}
+
+/// One run per seed; none if stopped.
+fn each<T>(mut seeds: Range<u64>, stop: &AtomicBool, run: impl Fn(u64) -> T) -> Option<Vec<T>> {
+    seeds.try_fold(Vec::new(), |mut runs, seed| {
+        runs.push((!stop.load(Ordering::Relaxed)).then(|| run(seed))?);
+        Some(runs)
+    })
 }
 
 fn after(outcome: &Outcome) -> Costs {

@@ -55,6 +55,20 @@ pub(crate) fn by_hand() -> Vec<(&'static str, Weights)> {
             ]),
         ),
         (
+            "pack-and-mind",
+            of(&[
+                ("most-allocated", 5.0),
+                ("failure-history", 5.0),
+                ("interference-aware", 1.0),
+                ("load-aware", 1.0),
+                ("balanced-allocation", 1.0),
+                ("image-locality", 0.5),
+                ("snapshot-locality", 0.5),
+                ("spot-risk", 0.5),
+                ("start-storm-avoidance", 0.5),
+            ]),
+        ),
+        (
             "quiet",
             of(&[
                 ("interference-aware", 4.0),

@@ -1,16 +1,22 @@
-//! The lab's workloads and clusters. Half of the mixes were used to make the shipped
-//! prior; the others were written down with them and left alone.
+//! The lab's workloads. Half of the mixes were used to make the shipped prior; the
+//! others are held out. Five of those were written down with the first half: their
+//! figures were looked at while the lab was made. Three were added when that was seen,
+//! before the prior was made anew, and nothing was changed after they had been run.
 //!
 //! Sizes are those of published traces where they say: most functions run for less than
 //! a few seconds, memory is a few hundred MiB (Azure Functions 2019, Shahrad et al.
 //! ATC'20; Huawei, Joosen et al. SoCC'23); what is longer (pipelines, inference) is what
 //! such clusters are said to hold as well.
 
-use gapless_sim::placing::world::{Function, Kind, Machine, Mix, World};
+mod held_out;
+
+use gapless_sim::placing::world::{Function, Kind, Mix};
 use gapless_types::{Bytes, CpuMillis};
 
+use held_out::{analytics, batch_arrives, builds, evening, events, media, night_day, shop};
+
 const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
+pub(crate) const GIB: u64 = 1 << 30;
 
 /// A workload of the lab.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +28,7 @@ pub(crate) struct LabMix {
 }
 
 /// Every mix.
-pub(crate) const MIXES: [LabMix; 12] = [
+pub(crate) const MIXES: [LabMix; 15] = [
     LabMix { name: "web", is_tuned_on: true, make: web },
     LabMix { name: "idle-night", is_tuned_on: true, make: idle_night },
     LabMix { name: "pipeline", is_tuned_on: true, make: pipeline },
@@ -35,11 +41,18 @@ pub(crate) const MIXES: [LabMix; 12] = [
     LabMix { name: "analytics", is_tuned_on: false, make: analytics },
     LabMix { name: "night-day", is_tuned_on: false, make: night_day },
     LabMix { name: "batch-arrives", is_tuned_on: false, make: batch_arrives },
+    LabMix { name: "events", is_tuned_on: false, make: events },
+    LabMix { name: "builds", is_tuned_on: false, make: builds },
+    LabMix { name: "evening", is_tuned_on: false, make: evening },
 ];
 
-/// A function of nothing special: 1 core and 1 GiB reserved, a little more used, half a
-/// minute of work. Functions use more than they reserve at times: that is why packing
-/// by reservations has its price.
+/// What a usual function uses of what it reserves. Slack is 46% where people say how
+/// much is reserved, 23% where that is set by measurement (Autopilot, EuroSys'20): this is
+/// the middle. Functions that compute and nothing else use all they get; mixes say which.
+const USAGE: f64 = 0.65;
+
+/// A function of nothing special: 1 core and 1 GiB reserved, two thirds of it used on
+/// average and at times more than all of it, 40 seconds of work.
 fn function(name: &str) -> Function {
     Function {
         name: name.to_owned(),
@@ -47,7 +60,7 @@ fn function(name: &str) -> Function {
         cpu: CpuMillis(1000),
         memory: Bytes(GIB),
         kind: Kind::Cpu,
-        usage: 1.15,
+        usage: USAGE,
         variation: 0.4,
         life_s: 40.0,
         life_sigma: 0.8,
@@ -83,7 +96,6 @@ fn small(name: &str) -> Function {
     Function {
         cpu: CpuMillis(500),
         memory: Bytes(512 * MIB),
-        usage: 1.0,
         variation: 0.6,
         life_s: 30.0,
         image: Bytes(80 * MIB),
@@ -203,161 +215,6 @@ fn day_night() -> Mix {
     mix.functions.extend(many(&Function { share: 3.0, ..function("work") }, 6));
     mix.load = (0.7, 0.18);
     mix
-}
-
-fn shop() -> Mix {
-    let mut functions: Vec<Function> =
-        many(&Function { share: 2.0, ..small("view") }, 10).collect();
-    let order = Function {
-        calls: Some(("a/stock".to_owned(), 0.5)),
-        kind: Kind::Waiting,
-        usage: 0.3,
-        is_sensitive: true,
-        ..function("order")
-    };
-    functions.extend(many(&order, 3));
-    functions.push(Function { kind: Kind::Io, life_s: 60.0, ..function("stock") });
-    let mail =
-        Function { tenant: "b".to_owned(), crowd: 16.0, life_s: 8.0, share: 0.6, ..small("mail") };
-    functions.push(mail);
-    functions.extend(many(&Function { tenant: "b".to_owned(), ..rare("task") }, 30));
-    mix("shop", "pages, orders that call a store, mails in crowds", (0.5, 0.5), functions)
-}
-
-fn media() -> Mix {
-    let transcode = Function {
-        cpu: CpuMillis(4000),
-        memory: Bytes(3 * GIB),
-        usage: 1.1,
-        variation: 0.15,
-        life_s: 60.0,
-        wants_new: true,
-        image: Bytes(900 * MIB),
-        runtime: None,
-        ..function("transcode")
-    };
-    let mut functions: Vec<Function> = many(&Function { share: 2.0, ..transcode }, 3).collect();
-    functions
-        .extend(many(&Function { kind: Kind::Io, life_s: 10.0, share: 0.5, ..small("thumb") }, 6));
-    functions.push(Function {
-        needs_device: true,
-        share: 0.1,
-        life_s: 50.0,
-        ..function("upscale")
-    });
-    mix("media", "wide computing functions among small ones", (0.5, 0.5), functions)
-}
-
-fn analytics() -> Mix {
-    let scan = Function {
-        kind: Kind::Io,
-        usage: 0.9,
-        memory: Bytes(5 * GIB),
-        life_s: 25.0,
-        crowd: 8.0,
-        data: Some(("lake", Bytes(2 * GIB))),
-        runtime: Some("jvm"),
-        boot_s: 2.5,
-        image: Bytes(500 * MIB),
-        ..function("scan")
-    };
-    let sort = Function {
-        kind: Kind::MemoryBandwidth,
-        memory: Bytes(8 * GIB),
-        life_s: 35.0,
-        runtime: Some("jvm"),
-        boot_s: 2.5,
-        ..function("sort")
-    };
-    let mut functions: Vec<Function> = many(&scan, 3).collect();
-    functions.extend(many(&sort, 3));
-    functions.extend(many(&Function { share: 0.5, ..small("query") }, 5));
-    mix("analytics", "scans in crowds and sorts, short of memory", (0.38, 0.38), functions)
-}
-
-fn night_day() -> Mix {
-    Mix {
-        name: "night-day",
-        about: "quiet, and busy from halfway on",
-        load: (0.15, 0.65),
-        ..shop()
-    }
-}
-
-fn batch_arrives() -> Mix {
-    let mut mix = Mix {
-        name: "batch-arrives",
-        about: "pages, and from halfway on long computing functions beside them",
-        ..web()
-    };
-    let pages = mix.functions.len();
-    let batch = Function {
-        usage: 1.2,
-        life_s: 90.0,
-        share: 8.0,
-        memory: Bytes(2 * GIB),
-        ..function("batch")
-    };
-    mix.functions.extend(many(&batch, 5));
-    mix.second_half_only = (pages..mix.functions.len()).collect();
-    mix.load = (0.3, 0.65);
-    mix
-}
-
-/// Every shape of cluster.
-pub(crate) fn worlds() -> [World; 3] {
-    [even(), mixed(), spot()]
-}
-
-fn machine(number: usize, zones: usize) -> Machine {
-    Machine {
-        cores: 16,
-        memory: Bytes(64 * GIB),
-        zone: (number % zones) as u32,
-        rack: (number / zones / 4) as u32,
-        price: 1.0,
-        spot_risk: 0.0,
-        speed: 1.0,
-        devices: 0,
-        power_cap: None,
-    }
-}
-
-/// Equal nodes in three zones; some fall ill.
-fn even() -> World {
-    let machines = (0..18).map(|number| machine(number, 3)).collect();
-    World { name: "even", machines, illness: 0.3, loses_zone: false }
-}
-
-/// Old and new, small and large nodes, some with accelerators, some capped.
-fn mixed() -> World {
-    let make = |number: usize| {
-        let size = [1, 1, 2, 1][number % 4];
-        let of = machine(number, 2);
-        Machine {
-            cores: 16 * size,
-            memory: Bytes(64 * GIB * u64::from(size)),
-            speed: if number.is_multiple_of(3) { 0.8 } else { 1.0 },
-            devices: if number % 6 == 2 { 2 } else { 0 },
-            power_cap: (number % 5 == 1).then_some(0.75),
-            ..of
-        }
-    };
-    World { name: "mixed", machines: (0..15).map(make).collect(), illness: 0.3, loses_zone: false }
-}
-
-/// Half of the nodes are cheap and may be taken away; a zone is lost once. Chances of a
-/// month are pressed into hours: an episode without a loss would teach nothing.
-fn spot() -> World {
-    let make = |number: usize| {
-        let is_spot = number % 2 == 1;
-        Machine {
-            price: if is_spot { 0.35 } else { 1.0 },
-            spot_risk: if is_spot { 0.25 } else { 0.0 },
-            ..machine(number / 2, 3)
-        }
-    };
-    World { name: "spot", machines: (0..24).map(make).collect(), illness: 0.1, loses_zone: true }
 }
 
 #[cfg(test)]

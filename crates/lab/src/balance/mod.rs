@@ -3,7 +3,7 @@
 //!
 //! | part | where |
 //! |---|---|
-//! | workloads and clusters | [`mixes`] |
+//! | workloads and clusters | [`mixes`], [`worlds`] |
 //! | one run | [`play`] |
 //! | weights that never change | [`contenders`] |
 //! | searching weights | [`search`] |
@@ -21,13 +21,16 @@ mod plots;
 mod search;
 mod summary;
 mod tune;
+mod worlds;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use gapless_placement::balance::{Prior, Report};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::bench::number;
@@ -106,19 +109,20 @@ pub async fn run(args: Args) -> Result<bool> {
     let effort = Effort {
         seeds: args.seeds,
         generations: args.generations as usize,
-        threads: args.threads as usize,
         has_singles: !args.no_singles,
     };
+    let threads = args.threads as usize;
     let work = on_a_thread(move || {
-        let mut done = Vec::new();
-        for cell in &cells {
+        // What was finished is shown also when it is interrupted.
+        let finished = Mutex::new(BTreeMap::new());
+        let numbered: Vec<(usize, &Cell)> = cells.iter().enumerate().collect();
+        play::on_threads(threads, &numbered, &is_told, |(number, cell)| {
             eprintln!("{}: {}", cell.name(), cell.mix.about);
-            match compare::compare(cell, &prior, effort, &is_told)? {
-                Some(compared) => done.push(compared),
-                None => break,
+            if let Some(compared) = compare::compare(cell, &prior, effort, &is_told) {
+                finished.lock().insert(*number, compared);
             }
-        }
-        Ok(done)
+        })?;
+        Ok(finished.into_inner().into_values().collect::<Vec<Compared>>())
     });
     let done = stop_on_interrupt(&stop, work).await?;
     let is_partial = stop.load(Ordering::Relaxed);
@@ -134,7 +138,7 @@ fn list() {
         let kind = if mix.is_tuned_on { "the prior was made with it" } else { "held out" };
         println!("{:14} {} ({kind})", mix.name, (mix.make)().about);
     }
-    for world in mixes::worlds() {
+    for world in worlds::worlds() {
         println!("{:14} a cluster of {} nodes", world.name, world.machines.len());
     }
 }
@@ -159,7 +163,7 @@ fn chosen(args: &Args) -> Result<Vec<Cell>> {
     }
     let mut cells = Cell::all(&mixes);
     if !args.cluster.is_empty() {
-        let known: Vec<&str> = mixes::worlds().iter().map(|world| world.name).collect();
+        let known: Vec<&str> = worlds::worlds().iter().map(|world| world.name).collect();
         for name in &args.cluster {
             if !known.contains(&&**name) {
                 bail!("--cluster: there is no {name:?}; there are {}", known.join(", "));
@@ -274,10 +278,10 @@ mod tests {
         let mixes: Vec<LabMix> = MIXES.into_iter().filter(|mix| mix.name == "inference").collect();
         let mut cells = Cell::all(&mixes);
         cells.truncate(1);
-        let effort = Effort { seeds: 2, generations: 1, threads: 1, has_singles: false };
+        let effort = Effort { seeds: 2, generations: 1, has_singles: false };
         let stop = AtomicBool::new(false);
         let prior = Prior::shipped();
-        let run = || compare::compare(&cells[0], &prior, effort, &stop).unwrap().unwrap();
+        let run = || compare::compare(&cells[0], &prior, effort, &stop).unwrap();
         let (one, other) = (run(), run());
         let summary = Summary::of(std::slice::from_ref(&one));
         assert_eq!(one.rows.len(), other.rows.len());
@@ -291,7 +295,7 @@ mod tests {
             assert!(row.objective.mean >= oracle.objective.mean - 1e-9, "{}", row.contender);
         }
         stop.store(true, Ordering::Relaxed);
-        assert!(compare::compare(&cells[0], &prior, effort, &stop).unwrap().is_none());
+        assert!(compare::compare(&cells[0], &prior, effort, &stop).is_none());
     }
 
     #[test]

@@ -10,7 +10,8 @@ use gapless_sim::placing::world::{Mix, World};
 use gapless_sim::placing::{Episode, Outcome, Playing};
 use parking_lot::Mutex;
 
-use super::mixes::{LabMix, worlds};
+use super::mixes::LabMix;
+use super::worlds::worlds;
 
 /// Simulated seconds of a run.
 pub(crate) const SECONDS: f64 = 1500.0;

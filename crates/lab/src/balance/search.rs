@@ -78,31 +78,41 @@ pub(crate) fn random(seed: u64) -> Weights {
     weights(&point)
 }
 
-/// The best weights found in so many generations, and their cost. `cost` is asked of
-/// one generation at a time.
+/// What a search ended with.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The vector that had the least cost, with whatever luck it had.
+    pub(crate) luckiest: Weights,
+    /// The middle of what the search had come to: where costs differ by chance, the
+    /// better of the two as a rule (Hansen, arXiv 1604.00772, section B.3).
+    pub(crate) middle: Weights,
+}
+
+/// Searches for so many generations. `cost` is asked of one generation at a time, by its
+/// number: what it asks the generation's vectors to do may differ from the next one's.
 pub(crate) fn search(
     start: &Weights,
     generations: usize,
     seed: u64,
-    mut cost: impl FnMut(&[Weights]) -> Vec<f64>,
-) -> (Weights, f64) {
+    mut cost: impl FnMut(usize, &[Weights]) -> Vec<f64>,
+) -> Found {
     let mut strategy = Strategy::new(point(start), seed);
-    let mut best = (start.clone(), f64::INFINITY);
-    for _ in 0..generations {
+    let (mut luckiest, mut least) = (start.clone(), f64::INFINITY);
+    for generation in 0..generations {
         let points = strategy.ask();
         let asked: Vec<Weights> = points.iter().map(|point| weights(point)).collect();
-        let costs = cost(&asked);
+        let costs = cost(generation, &asked);
         if costs.len() < asked.len() {
             break;
         }
         for (one, found) in asked.iter().zip(&costs) {
-            if *found < best.1 {
-                best = (one.clone(), *found);
+            if *found < least {
+                (luckiest, least) = (one.clone(), *found);
             }
         }
         strategy.tell(points, &costs);
     }
-    best
+    Found { luckiest, middle: weights(&strategy.mean) }
 }
 
 /// The strategy's state.
@@ -235,9 +245,11 @@ mod tests {
         for name in NEVER_REWARDED {
             assert_eq!(random.of(name), Some(0.0));
         }
-        let (found, cost) = search(&default, 30, 1, |asked| {
+        let found = search(&default, 30, 1, |_, asked| {
             asked.iter().map(|one| (f64::from(one.of("spot-risk").unwrap()) - 5.0).abs()).collect()
         });
-        assert!(cost < 0.2 && (found.of("spot-risk").unwrap() - 5.0).abs() < 0.2, "{cost}");
+        for found in [found.luckiest, found.middle] {
+            assert!((found.of("spot-risk").unwrap() - 5.0).abs() < 0.5, "{found:?}");
+        }
     }
 }

@@ -1,21 +1,26 @@
 //! `gapless lab balance --tune`: makes the prior that is shipped.
 //!
-//! 1. For each mix it may be tuned on and each cluster: a search over weights.
-//! 2. Searches for weights that are good on all of these cells, and on those in one regime.
+//! 1. A search for weights that are good on all cells (mixes it may be tuned on, on each
+//!    cluster) whose nodes last, and one on those where some may be taken away. They begin
+//!    with the best of what is known: by hand, or shipped until now.
+//! 2. For each cell a search that begins with the best of those.
 //! 3. Of what was found, the few vectors that together serve all of these cells best.
 //! 4. For each vector, what it was worth in each regime, against the default weights, to
 //!    all classes together and to each, over all cells: the prior's rows. Measured in
 //!    runs in which it alone was played: what a few instances gain by playing it among
 //!    others is something else.
 //!
-//! Seeds are others than those that anything is measured with.
+//! Each generation of a search is run with another seed, as what is best with one is
+//! made for its troubles: one that meets few failures teaches that they do not matter.
+//! What is chosen is measured with seeds no search has had, and neither are those that
+//! anything is compared with.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, bail};
 use gapless_placement::Profile;
-use gapless_placement::balance::{Class, Prior, PriorArm, PriorRow, REGIME_COUNT, Regime, Weights};
+use gapless_placement::balance::{Class, Prior, PriorArm, PriorRow, Regime, Weights};
 use gapless_sim::placing::Outcome;
 
 use super::contenders::{by_hand, kubernetes};
@@ -23,23 +28,29 @@ use super::mixes::MIXES;
 use super::play::{Cell, WARM_UP, on_threads};
 use super::search::search;
 
-/// Seeds of the search; what is measured has seeds below.
+/// Seeds of searches begin here; what is measured has seeds below.
 const SEED_TUNE: u64 = 1_000;
+/// Seeds by which arms are chosen and rows are filled begin here.
+const SEED_CHOOSE: u64 = 9_000;
+/// How many of these.
+const SEEDS: u64 = 3;
 /// Arms of the prior.
 const ARMS: usize = 7;
-/// Seeds by which arms are chosen and rows are filled.
-const SEEDS: u64 = 3;
+/// Of all cells, a generation is run on so many: each time on others.
+const BATCH: usize = 8;
+/// The general vectors: of cells whose nodes last, and of those where some are taken away.
+const GENERAL_NAMES: [&str; 2] = ["general", "general-spot"];
+/// Generations of the search for a general vector, for each of a cell's own.
+const GENERAL: usize = 6;
 /// Instances of a context in a cell before it says anything.
 const INSTANCES_MIN: f64 = 100.0;
 /// The share of a run that a regime must take for the run to say anything of it.
 const GOOD_PART: f64 = 0.25;
-/// The share of a run that makes a cell one of a regime.
-const MOST: f64 = 0.7;
 /// The least that a row's gain differs between workloads.
 const DEVIATION_MIN: f32 = 0.03;
 
-/// What is known after the search.
-struct Found {
+/// A vector that may become an arm.
+struct Candidate {
     name: String,
     weights: Weights,
 }
@@ -49,27 +60,31 @@ pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Res
     let tuned_on: Vec<_> = MIXES.into_iter().filter(|mix| mix.is_tuned_on).collect();
     let cells = Cell::all(&tuned_on);
     let base = Profile::balanced();
+    let mut candidates: Vec<Candidate> = known();
+    for (name, its) in groups(&cells) {
+        let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
+        let group = Group { cells: &its, base: &base, threads, stop };
+        let Some(weights) = group.search(&starts, GENERAL * generations)? else {
+            return Ok(None);
+        };
+        eprintln!("  {name}, {} cells: searched", its.len());
+        candidates.push(Candidate { name: name.to_owned(), weights });
+    }
+    let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
     let Some(found) = on_threads(threads, &cells, stop, |cell| {
-        let weights = best_of(cell, &base, generations, SEED_TUNE);
+        let seeds: Vec<u64> = (SEED_TUNE..SEED_TUNE + SEEDS).collect();
+        let weights = best_of(cell, &base, &starts, generations, &seeds);
         eprintln!("  {}: searched", cell.name());
-        Found { name: format!("{}-{}", cell.mix.name, cell.world.name), weights }
+        Candidate { name: format!("{}-{}", cell.mix.name, cell.world.name), weights }
     })?
     else {
         return Ok(None);
     };
-    let mut candidates = found;
-    for (name, its) in groups(&cells, &base) {
-        let Some(weights) = general(&its, &base, generations, threads, stop)? else {
-            return Ok(None);
-        };
-        eprintln!("  {name}, {} cells: searched", its.len());
-        candidates.push(Found { name, weights });
-    }
-    candidates.extend(
-        by_hand().into_iter().map(|(name, weights)| Found { name: name.to_owned(), weights }),
-    );
+    candidates.extend(found);
     let Some(costs) = matrix(&cells, &candidates, &base, threads, stop)? else { return Ok(None) };
-    let chosen = choose(&costs);
+    let is_general = |one: &Candidate| GENERAL_NAMES.contains(&&*one.name);
+    let general = (0..candidates.len()).filter(|at| is_general(&candidates[*at])).collect();
+    let chosen = choose(&costs, general);
     let arms: Vec<PriorArm> = chosen
         .iter()
         .map(|at| PriorArm {
@@ -84,88 +99,136 @@ pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Res
     let mixes: Vec<&str> = tuned_on.iter().map(|mix| mix.name).collect();
     let made_by = format!(
         "gapless lab balance --tune --generations {generations}: separable CMA-ES over the mixes \
-         {} on 3 clusters, seeds {SEED_TUNE} to {}",
+         {} on 3 clusters, seeds from {SEED_TUNE} on; chosen with seeds {SEED_CHOOSE} to {}",
         mixes.join(", "),
-        SEED_TUNE + SEEDS - 1
+        SEED_CHOOSE + SEEDS - 1
     );
     Ok(Some(Prior { made_by, arms, rows }))
 }
 
-/// The best weights that a search finds for a cell with one seed, beginning with the best
-/// of those that are known.
-pub(crate) fn best_of(cell: &Cell, base: &Profile, generations: usize, seed: u64) -> Weights {
-    let cost = |weights: &Weights| cell.fixed(base, weights, seed).over(WARM_UP, 1.0).objective();
-    let mut starts: Vec<Weights> = by_hand().into_iter().map(|(_, weights)| weights).collect();
-    starts.extend([Weights::default_profile(), kubernetes()]);
-    let mut best = (starts[0].clone(), f64::INFINITY);
-    for start in starts {
-        let found = cost(&start);
-        if found < best.1 {
-            best = (start, found);
-        }
+/// What a search may begin with: what was written down by hand, and the prior until now.
+fn known() -> Vec<Candidate> {
+    let candidate = |(name, weights): (&str, Weights)| Candidate { name: name.to_owned(), weights };
+    let mut known: Vec<Candidate> = by_hand().into_iter().map(candidate).collect();
+    for arm in Prior::shipped().arms {
+        let stem = arm.name.split("-before").next().unwrap_or_default();
+        let is_taken = |name: &String| known.iter().any(|one| one.name == *name);
+        let numbered = (2..).map(|number| format!("{stem}-before-{number}"));
+        let name = std::iter::once(format!("{stem}-before")).chain(numbered).find(|n| !is_taken(n));
+        known.push(Candidate { name: name.unwrap_or_default(), weights: arm.weights });
     }
-    let (found, least) =
-        search(&best.0, generations, seed, |asked| asked.iter().map(cost).collect());
-    if least < best.1 { found } else { best.0 }
+    known.extend(
+        [("default", Weights::default_profile()), ("kubernetes", kubernetes())].map(candidate),
+    );
+    known
 }
 
-/// All cells, and those that are in one regime for most of a run.
-fn groups(cells: &[Cell], base: &Profile) -> Vec<(String, Vec<Cell>)> {
-    let regime_of = |cell: &Cell| {
-        let outcome = cell.fixed(base, &Weights::default_profile(), SEED_TUNE);
-        let mut counts = [0.0; REGIME_COUNT];
-        for ((_, regime), (count, _)) in &outcome.contexts {
-            counts[regime.index()] += count;
-        }
-        let all: f64 = counts.iter().sum();
-        Regime::ALL.into_iter().find(|regime| counts[regime.index()] > MOST * all)
-    };
-    let regimes: Vec<Option<Regime>> = cells.iter().map(regime_of).collect();
-    let mut groups = vec![("general".to_owned(), cells.to_vec())];
-    for regime in Regime::ALL {
-        let its = cells.iter().zip(&regimes).filter(|(_, of)| **of == Some(regime));
-        let its: Vec<Cell> = its.map(|(cell, _)| cell.clone()).collect();
-        if its.len() > 1 {
-            groups.push((format!("general-{regime}"), its));
-        }
-    }
-    groups
+fn objective(cell: &Cell, base: &Profile, weights: &Weights, seed: u64) -> f64 {
+    cell.fixed(base, weights, seed).over(WARM_UP, 1.0).objective()
 }
 
-/// Weights that are good on all cells, by a search with one seed.
-fn general(
-    cells: &[Cell],
+/// The best weights that a search finds for a cell with some seeds, beginning with the
+/// best of `starts`. One generation has one of the seeds.
+pub(crate) fn best_of(
+    cell: &Cell,
     base: &Profile,
+    starts: &[Weights],
     generations: usize,
-    threads: usize,
-    stop: &AtomicBool,
-) -> Result<Option<Weights>> {
-    let runs = |weights: &[Weights]| -> Option<Vec<f64>> {
-        let jobs: Vec<(&Weights, &Cell)> =
-            weights.iter().flat_map(|w| cells.iter().map(move |cell| (w, cell))).collect();
-        let cost = |(weights, cell): &(&Weights, &Cell)| {
-            cell.fixed(base, weights, SEED_TUNE).over(WARM_UP, 1.0).objective()
+    seeds: &[u64],
+) -> Weights {
+    let cost = |weights: &Weights, seed: u64| objective(cell, base, weights, seed);
+    // A seed with a hard workload is not to count for more than one with an easy one.
+    let usual: Vec<f64> =
+        seeds.iter().map(|seed| cost(&Weights::default_profile(), *seed)).collect();
+    let best = |among: &[Weights]| -> Weights {
+        let of = |weights: &Weights| -> f64 {
+            seeds.iter().zip(&usual).map(|(seed, usual)| cost(weights, *seed) / usual).sum()
         };
-        on_threads(threads, &jobs, stop, cost).ok().flatten()
+        let costs: Vec<f64> = among.iter().map(of).collect();
+        let least = (0..among.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b]));
+        among[least.unwrap_or(0)].clone()
     };
-    let Some(usual) = runs(&[Weights::default_profile()]) else { return Ok(None) };
-    let relative = |asked: &[Weights]| -> Vec<f64> {
-        let costs = runs(asked).unwrap_or_default();
-        let share = |row: &[f64]| row.iter().zip(&usual).map(|(cost, usual)| cost / usual).sum();
-        costs.chunks(cells.len()).map(share).collect()
-    };
-    let starts: Vec<Weights> = by_hand().into_iter().map(|(_, weights)| weights).collect();
-    let costs = relative(&starts);
-    let best = costs.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).map(|(at, _)| at);
-    let Some(best) = best else { return Ok(None) };
-    let (found, _) = search(&starts[best], generations, SEED_TUNE, relative);
-    Ok((!stop.load(std::sync::atomic::Ordering::Relaxed)).then_some(found))
+    let start = best(starts);
+    let found = search(&start, generations, seeds[0], |generation, asked| {
+        let at = generation % seeds.len();
+        asked.iter().map(|weights| cost(weights, seeds[at]) / usual[at]).collect()
+    });
+    best(&[start, found.luckiest, found.middle])
+}
+
+/// Cells whose nodes last, and those where some may be taken away: with the names of
+/// their general vectors.
+fn groups(cells: &[Cell]) -> [(&'static str, Vec<Cell>); 2] {
+    let has_spot = |cell: &Cell| cell.world.machines.iter().any(|machine| machine.spot_risk > 0.0);
+    let (spot, lasting) = cells.iter().cloned().partition(has_spot);
+    let [of_lasting, of_spot] = GENERAL_NAMES;
+    [(of_lasting, lasting), (of_spot, spot)]
+}
+
+/// Cells that one vector is to be good on.
+struct Group<'a> {
+    cells: &'a [Cell],
+    base: &'a Profile,
+    threads: usize,
+    stop: &'a AtomicBool,
+}
+
+impl Group<'_> {
+    /// Each vector's cost, as a share of the default weights' with the same workload,
+    /// over some cells and one seed; nothing if stopped.
+    fn costs(&self, asked: &[Weights], cells: &[usize], seed: u64) -> Vec<f64> {
+        let mut all = vec![Weights::default_profile()];
+        all.extend_from_slice(asked);
+        let jobs: Vec<(&Weights, usize)> =
+            all.iter().flat_map(|w| cells.iter().map(move |cell| (w, *cell))).collect();
+        let cost = |(weights, cell): &(&Weights, usize)| {
+            objective(&self.cells[*cell], self.base, weights, seed)
+        };
+        let runs = on_threads(self.threads, &jobs, self.stop, cost).ok().flatten();
+        let runs = runs.unwrap_or_default();
+        let mut rows = runs.chunks(cells.len());
+        let Some(usual) = rows.next() else { return Vec::new() };
+        let share = |row: &[f64]| row.iter().zip(usual).map(|(cost, usual)| cost / usual).sum();
+        rows.map(share).collect()
+    }
+
+    /// The best of these on all cells; none if stopped.
+    fn best(&self, among: &[Weights]) -> Option<Weights> {
+        let all: Vec<usize> = (0..self.cells.len()).collect();
+        let mut sums = vec![0.0; among.len()];
+        for seed in SEED_TUNE..SEED_TUNE + SEEDS {
+            let costs = self.costs(among, &all, seed);
+            if costs.len() < among.len() {
+                return None;
+            }
+            sums.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost);
+        }
+        let least = (0..among.len()).min_by(|a, b| sums[*a].total_cmp(&sums[*b]))?;
+        Some(among[least].clone())
+    }
+
+    /// Weights that are good on all cells. Each generation has another seed and, where
+    /// there are many cells, others of them.
+    fn search(&self, starts: &[Weights], generations: usize) -> Result<Option<Weights>> {
+        let Some(start) = self.best(starts) else { return Ok(None) };
+        let count = self.cells.len();
+        let batch = BATCH.min(count);
+        let found = search(&start, generations, SEED_TUNE, |generation, asked| {
+            let cells: Vec<usize> =
+                (0..batch).map(|at| (generation * batch + at) % count).collect();
+            self.costs(asked, &cells, SEED_TUNE + generation as u64)
+        });
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        Ok(self.best(&[start, found.luckiest, found.middle]))
+    }
 }
 
 /// The cost of each candidate in each cell, as a share of the least there.
 fn matrix(
     cells: &[Cell],
-    candidates: &[Found],
+    candidates: &[Candidate],
     base: &Profile,
     threads: usize,
     stop: &AtomicBool,
@@ -176,9 +239,9 @@ fn matrix(
     let costs = on_threads(threads, &jobs, stop, |(cell, candidate)| {
         let of = |seed| {
             let weights = &candidates[*candidate].weights;
-            cells[*cell].fixed(base, weights, seed).over(WARM_UP, 1.0).objective()
+            objective(&cells[*cell], base, weights, seed)
         };
-        (SEED_TUNE..SEED_TUNE + SEEDS).map(of).sum::<f64>()
+        (SEED_CHOOSE..SEED_CHOOSE + SEEDS).map(of).sum::<f64>()
     })?;
     Ok(costs.map(|costs| {
         let rows = costs.chunks(candidates.len());
@@ -190,10 +253,10 @@ fn matrix(
     }))
 }
 
-/// Candidates that together serve the cells best, one after the other.
-fn choose(costs: &[Vec<f64>]) -> Vec<usize> {
+/// Candidates that together with those already chosen serve the cells best, one after
+/// the other.
+fn choose(costs: &[Vec<f64>], mut chosen: Vec<usize>) -> Vec<usize> {
     let count = costs.first().map_or(0, Vec::len);
-    let mut chosen: Vec<usize> = Vec::new();
     while chosen.len() < ARMS.min(count) {
         let with = |one: &usize| {
             let best = |row: &Vec<f64>| {
@@ -217,7 +280,7 @@ fn rows(
     stop: &AtomicBool,
 ) -> Result<Option<Vec<PriorRow>>> {
     let jobs: Vec<(&Cell, u64)> =
-        cells.iter().flat_map(|cell| (0..SEEDS).map(move |n| (cell, SEED_TUNE + n))).collect();
+        cells.iter().flat_map(|cell| (0..SEEDS).map(move |n| (cell, SEED_CHOOSE + n))).collect();
     let gains = on_threads(threads, &jobs, stop, |(cell, seed)| {
         let default = cell.fixed(base, &Weights::default_profile(), *seed);
         let gains_of = |arm: &PriorArm| gains(&cell.fixed(base, &arm.weights, *seed), &default);
@@ -283,6 +346,7 @@ mod tests {
         // The first is good everywhere, the third best in the last cell, the second a
         // little better than the first in the first.
         let costs = vec![vec![1.02, 1.0, 2.0], vec![1.0, 1.1, 2.0], vec![1.3, 1.4, 1.0]];
-        assert_eq!(choose(&costs)[..2], [0, 2]);
+        assert_eq!(choose(&costs, Vec::new())[..2], [0, 2]);
+        assert_eq!(choose(&costs, vec![1])[..2], [1, 2]);
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::class::{Class, REGIME_COUNT, Regime};
+use super::class::Class;
 use super::context::Context;
 use super::estimate::{Draws, UNKNOWN_DEVIATION};
 use super::guard::Rollback;
 use super::prior::Prior;
 use super::refine::mutate;
+use super::regime::{REGIME_COUNT, Regime};
 use super::table::{ArmId, Played, Share, Table};
 use super::weights::Weights;
 use crate::profile::Profile;
@@ -51,8 +52,8 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             seed: 1,
-            explore_max: 0.02,
-            default_min: 0.005,
+            explore_max: 0.01,
+            default_min: 0.004,
             bound: 0.02,
             windows: 5,
             rest: 20,
@@ -311,7 +312,7 @@ impl Balancer {
             let mut context = Context::new(known.into_iter());
             context.is_known = is_known;
             if key.0.is_none()
-                && let Some(favourite) = self.favourite()
+                && let Some(favourite) = self.favourite(key.1)
             {
                 context.prefer(favourite);
             }
@@ -324,12 +325,13 @@ impl Balancer {
         self.contexts.get_mut(&key).expect("inserted above")
     }
 
-    /// The arm that the prior has best over all regimes: changing from one to another at
-    /// each border costs too, as what was placed by the one is in the way of the other.
-    fn favourite(&self) -> Option<ArmId> {
+    /// The arm that the prior has best over all regimes of the same nodes: changing from
+    /// one to another at each border of fullness costs too, as what was placed by the one
+    /// is in the way of the other.
+    fn favourite(&self, regime: Regime) -> Option<ArmId> {
         let shared = self.arms.iter().filter(|arm| arm.home.is_none());
         let overall = shared.filter_map(|arm| {
-            let gains = Regime::ALL.iter().filter_map(|r| self.prior.gain(None, *r, &arm.name));
+            let gains = alike(regime).filter_map(|r| self.prior.gain(None, r, &arm.name));
             let gains: Vec<f32> = gains.map(|(gain, _)| gain).collect();
             (!gains.is_empty()).then(|| (arm.id, gains.iter().sum::<f32>() / gains.len() as f32))
         });
@@ -342,16 +344,19 @@ impl Balancer {
         if let Some(known) = self.prior.gain(class, regime, &arm.name) {
             return Some(known);
         }
-        let elsewhere = |other: &Regime| {
-            let context = self.contexts.get(&(class, *other)).filter(|c| c.windows > 0);
+        let elsewhere = |other: Regime| {
+            let context = self.contexts.get(&(class, other)).filter(|c| c.windows > 0);
             let learned = context.and_then(|context| {
                 let (default, of) = (context.estimate(ArmId::DEFAULT)?, context.estimate(arm.id)?);
                 let variance = default.variance + of.variance;
                 Some((of.mean - default.mean, variance.sqrt()))
             });
-            learned.or_else(|| self.prior.gain(class, *other, &arm.name))
+            learned.or_else(|| self.prior.gain(class, other, &arm.name))
         };
-        let found: Vec<(f32, f32)> = Regime::ALL.iter().filter_map(elsewhere).collect();
+        let mut found: Vec<(f32, f32)> = alike(regime).filter_map(&elsewhere).collect();
+        if found.is_empty() {
+            found = Regime::ALL.into_iter().filter_map(elsewhere).collect();
+        }
         let count = found.len() as f32;
         let mean = found.iter().map(|(mean, _)| mean).sum::<f32>() / count;
         let deviation = found.iter().map(|(_, deviation)| deviation).sum::<f32>() / count;
@@ -380,4 +385,9 @@ impl Balancer {
         }
         Arc::new(table)
     }
+}
+
+/// The regimes in which the same nodes are more or less full.
+fn alike(regime: Regime) -> impl Iterator<Item = Regime> {
+    Regime::ALL.into_iter().filter(move |other| other.has_spot() == regime.has_spot())
 }

@@ -1,6 +1,5 @@
 //! What a weight vector depends on: the [`Class`] of a workload, by what was seen of
-//! it, and the [`Regime`] that the cluster is in. Both are few, so that what was
-//! learned is a table that people can read.
+//! it. They are few, so that what was learned is a table that people can read.
 //!
 //! A class is four answers. *Start-bound*: its instances live little longer than they
 //! take to start, so that where code and snapshots are decides. *Bursty*: starts come
@@ -16,12 +15,9 @@ use gapless_types::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::shape::ShapeSpec;
-use crate::state::State;
 
 /// Classes there are.
 pub const CLASS_COUNT: usize = 16;
-/// Regimes there are.
-pub const REGIME_COUNT: usize = 4;
 
 /// A start is worth thinking of where it takes this share of an instance's time. Going
 /// back to run-bound takes half of it.
@@ -97,7 +93,7 @@ impl fmt::Display for Class {
 /// Why a class or regime was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no {1}; such as {2}")]
-pub struct ContextError(String, &'static str, &'static str);
+pub struct ContextError(pub(super) String, pub(super) &'static str, pub(super) &'static str);
 
 impl FromStr for Class {
     type Err = ContextError;
@@ -121,92 +117,6 @@ impl TryFrom<String> for Class {
 impl From<Class> for String {
     fn from(class: Class) -> Self {
         class.to_string()
-    }
-}
-
-/// The state of a cluster as a whole.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Regime {
-    /// Less than a third of the processor is reserved.
-    Low,
-    /// Between.
-    #[default]
-    Normal,
-    /// More than two thirds are.
-    High,
-    /// Memory is short while the processor is not.
-    MemoryBound,
-}
-
-impl Regime {
-    /// Every regime.
-    pub const ALL: [Regime; REGIME_COUNT] =
-        [Regime::Low, Regime::Normal, Regime::High, Regime::MemoryBound];
-
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Regime::Low => "low",
-            Regime::Normal => "normal",
-            Regime::High => "high",
-            Regime::MemoryBound => "memory-bound",
-        }
-    }
-
-    /// As an index of tables.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The regime of these shares of what is reserved, given the one before: a border
-    /// is crossed by a margin, so that use on a border does not flip it.
-    pub fn of(cpu: f32, memory: f32, before: Regime) -> Regime {
-        const MARGIN: f32 = 0.04;
-        let above = |share: f32, border: f32, was_above: bool| {
-            share > if was_above { border - MARGIN } else { border + MARGIN }
-        };
-        let was = |regime| before == regime;
-        if above(memory, 0.6, was(Regime::MemoryBound))
-            && above(memory, cpu * 1.25, was(Regime::MemoryBound))
-        {
-            return Regime::MemoryBound;
-        }
-        let busy = cpu.max(memory);
-        if above(busy, 2.0 / 3.0, was(Regime::High)) {
-            return Regime::High;
-        }
-        if above(busy, 1.0 / 3.0, before != Regime::Low) { Regime::Normal } else { Regime::Low }
-    }
-
-    /// The regime of a cluster, by the sums over its nodes that answer.
-    pub fn of_cluster(state: &State, before: Regime) -> Regime {
-        let (mut cpu, mut memory) = ((0.0_f64, 0.0_f64), (0.0_f64, 0.0_f64));
-        for node in state.healthy().iter() {
-            cpu.0 += f64::from(state.cpu(node)) - state.cpu_free(node) as f64;
-            cpu.1 += f64::from(state.cpu(node));
-            memory.0 += state.memory(node) as f64 - state.memory_free(node) as f64;
-            memory.1 += state.memory(node) as f64;
-        }
-        let share = |(used, all): (f64, f64)| (used / all.max(1.0)) as f32;
-        Regime::of(share(cpu), share(memory), before)
-    }
-}
-
-impl fmt::Display for Regime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Regime {
-    type Err = ContextError;
-
-    fn from_str(text: &str) -> Result<Self, ContextError> {
-        let found = Regime::ALL.into_iter().find(|regime| regime.as_str() == text);
-        found.ok_or_else(|| ContextError(text.to_owned(), "regime", "low, normal, high"))
     }
 }
 
@@ -327,21 +237,5 @@ mod tests {
             features.asked(1, Time::from_millis(second * 10_000));
         }
         assert!(!features.class().has(1));
-    }
-
-    #[test]
-    fn regimes_change_by_a_margin() {
-        use Regime::{High, Low, MemoryBound, Normal};
-        assert_eq!(Regime::of(0.1, 0.1, Normal), Low);
-        assert_eq!(Regime::of(0.35, 0.1, Low), Low);
-        assert_eq!(Regime::of(0.35, 0.1, Normal), Normal);
-        assert_eq!(Regime::of(0.8, 0.7, Normal), High);
-        assert_eq!(Regime::of(0.65, 0.5, High), High);
-        assert_eq!(Regime::of(0.65, 0.5, Normal), Normal);
-        assert_eq!(Regime::of(0.3, 0.8, Normal), MemoryBound);
-        assert_eq!(Regime::of(0.3, f32::NAN, Normal), Normal);
-        for regime in Regime::ALL {
-            assert_eq!(regime.as_str().parse(), Ok(regime));
-        }
     }
 }

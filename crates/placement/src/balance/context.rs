@@ -13,6 +13,7 @@ use super::balancer::Config;
 use super::estimate::{Draws, Estimate, UNKNOWN_DEVIATION};
 use super::guard::{Guard, Rollback};
 use super::table::ArmId;
+use super::window::{Tally, Window};
 
 /// An arm takes over where it seems better by so many standard deviations. Much: what a
 /// few instances gain among others that play the leader is not what all would gain, and
@@ -28,52 +29,12 @@ const ADOPT_DEVIATIONS: f32 = 2.5;
 const DEPART_DEVIATIONS: f32 = 3.0;
 /// Less than this is not worth changing anything for.
 const SWITCH_GAIN: f32 = 0.004;
-/// A cost counts as at most so many times the usual one.
-const COST_SPAN: f32 = 30.0;
 /// What a new window counts for in the level and the spread.
 const NEW_SHARE: f32 = 0.2;
 /// Below this many windows nothing is refined.
 const REFINE_AFTER: u32 = 10;
 /// Tried so long without being better, a new vector is given up.
 const CHALLENGE_WINDOWS: u32 = 40;
-
-/// What was seen of one arm in one window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Tally {
-    pub(crate) count: u32,
-    pub(crate) failed: u32,
-    /// Sum of costs, less what is usual for the shape.
-    excess: f64,
-}
-
-impl Tally {
-    fn mean(&self) -> f32 {
-        (self.excess / f64::from(self.count.max(1))) as f32
-    }
-}
-
-/// What was seen in one window.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Window {
-    tallies: Vec<(ArmId, Tally)>,
-    cost: f64,
-    squares: f64,
-    pub(crate) lowest: f32,
-    pub(crate) highest: f32,
-    /// Costs that could not be costs.
-    pub(crate) rejected: u32,
-}
-
-impl Window {
-    pub(crate) fn count(&self) -> u32 {
-        self.tallies.iter().map(|(_, tally)| tally.count).sum()
-    }
-
-    pub(crate) fn of(&self, arm: ArmId) -> Tally {
-        let found = self.tallies.iter().find(|(id, _)| *id == arm);
-        found.map_or_else(Tally::default, |(_, tally)| *tally)
-    }
-}
 
 /// An arm in a context.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,28 +129,8 @@ impl Context {
 
     /// One cost. `usual` is what is usual for the shape, if known.
     pub(crate) fn observe(&mut self, arm: ArmId, cost: f32, usual: Option<f32>, failed: bool) {
-        let window = &mut self.window;
-        if !(cost.is_finite() && cost >= 0.0) {
-            window.rejected += 1;
-            return;
-        }
-        let tally = match window.tallies.iter().position(|(id, _)| *id == arm) {
-            Some(at) => &mut window.tallies[at].1,
-            None => {
-                window.tallies.push((arm, Tally::default()));
-                &mut window.tallies.last_mut().expect("pushed above").1
-            }
-        };
         let level = if self.level > 0.0 { self.level } else { cost };
-        let excess = (cost - usual.unwrap_or(level)).clamp(-COST_SPAN * level, COST_SPAN * level);
-        tally.count += 1;
-        tally.failed += u32::from(failed);
-        tally.excess += f64::from(excess);
-        window.squares += f64::from(excess) * f64::from(excess);
-        window.cost += f64::from(cost.min(COST_SPAN * level));
-        let is_first = window.tallies.len() == 1 && window.tallies[0].1.count == 1;
-        window.lowest = if is_first { cost } else { window.lowest.min(cost) };
-        window.highest = if is_first { cost } else { window.highest.max(cost) };
+        self.window.observe(arm, cost, usual, level, failed);
     }
 
     /// Whether enough was seen to end the window.
@@ -236,15 +177,10 @@ impl Context {
     }
 
     fn settle_level(&mut self, window: &Window) {
-        let count = f64::from(window.count());
-        if count == 0.0 {
-            return;
-        }
-        let mean = (window.cost / count) as f32;
+        let Some(mean) = window.mean() else { return };
         let is_first = self.level <= 0.0;
         self.level = if is_first { mean } else { self.level + NEW_SHARE * (mean - self.level) };
-        let level = f64::from(self.level.max(f32::MIN_POSITIVE));
-        let spread = (window.squares / count / (level * level)) as f32;
+        let spread = window.spread(self.level.max(f32::MIN_POSITIVE));
         self.spread += NEW_SHARE * (spread.clamp(1e-4, 100.0) - self.spread);
     }
 

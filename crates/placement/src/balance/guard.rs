@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::balancer::Config;
-use super::context::{Tally, Window};
+use super::window::{Tally, Window};
 
 /// How many standard deviations tell worse from bad luck.
 const WORSE_DEVIATIONS: f32 = 1.3;

@@ -13,11 +13,12 @@
 //! | to find | look in |
 //! |---|---|
 //! | a weight for each score | [`weights`] |
-//! | what weights depend on: class and regime | [`class`] |
+//! | what weights depend on: class and regime | [`class`], [`regime`] |
 //! | what decisions read | [`table`] |
 //! | what a placement is judged by | [`objective`] |
 //! | how good an arm is, and how sure that is | [`estimate`] |
-//! | one class in one regime: windows, leader, exploration | [`context`] |
+//! | one class in one regime: leader, exploration | [`context`] |
+//! | what was seen of it in one window | [`window`] |
 //! | when not to trust, and when to go back | [`guard`] |
 //! | new weight vectors from good ones | [`refine`] |
 //! | all of it together | [`balancer`] |
@@ -43,16 +44,19 @@ mod guard;
 mod objective;
 mod prior;
 mod refine;
+mod regime;
 mod report;
 mod saved;
 mod table;
 mod weights;
+mod window;
 
 pub use balancer::{Balancer, Config, Observation};
-pub use class::{CLASS_COUNT, Class, ContextError, Features, REGIME_COUNT, Regime};
+pub use class::{CLASS_COUNT, Class, ContextError, Features};
 pub use guard::Rollback;
-pub use objective::{Cost, EXPOSURE_COST, FAILURE_COST, NODE_COST};
+pub use objective::{Cost, EXPOSURE_COST, FAILURE_COST, NODE_COST, UNAVOIDABLE};
 pub use prior::{Prior, PriorArm, PriorError, PriorRow};
+pub use regime::{REGIME_COUNT, Regime};
 pub use report::{ArmReport, ContextReport, Report};
 pub use saved::{Saved, SavedError};
 pub use table::{ArmId, Played, Share, Table};

@@ -13,6 +13,10 @@ pub const FAILURE_COST: f64 = 10.0;
 /// What being among other tenants is worth to who minds.
 pub const EXPOSURE_COST: f64 = 0.5;
 
+/// What an instance costs that lost no time, on a full node of usual price: work and its
+/// share of a node, which no placement can save. Cheaper nodes can go below it.
+pub const UNAVOIDABLE: f64 = 1.0 + NODE_COST;
+
 /// The parts of one instance's cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
@@ -43,7 +47,7 @@ mod tests {
     #[test]
     fn an_instance_that_lost_nothing_costs_one_and_a_half() {
         let best = Cost { slowdown: 1.0, node_hours: 1.0, ..Cost::default() };
-        assert_eq!(best.total(), 1.5);
+        assert_eq!(best.total(), UNAVOIDABLE);
         assert_eq!(Cost { failures: 1.0, ..best }.total(), 11.5);
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::class::{Class, Regime};
+use super::class::Class;
+use super::regime::Regime;
 use super::weights::Weights;
 
 /// Scores that nothing rewards where weights are searched: groups are not modelled, and
@@ -88,6 +89,11 @@ impl Prior {
             let found = prior.arms.len();
             return Err(PriorError(format!("has {found} arms, allowed are {ARMS_MAX}")));
         }
+        for (at, arm) in prior.arms.iter().enumerate() {
+            if prior.arms[..at].iter().any(|other| other.name == arm.name) {
+                return Err(PriorError(format!("has two arms called {:?}", arm.name)));
+            }
+        }
         for row in &prior.rows {
             if !prior.arms.iter().any(|arm| arm.name == row.arm) {
                 return Err(PriorError(format!(
@@ -141,6 +147,8 @@ mod tests {
         assert!(with("").unwrap_err().to_string().contains("\"a\", which is not there"));
         let arm = r#"{"name": "a", "weights": {"spot-risk": 1}}"#;
         assert!(with(arm).unwrap_err().to_string().contains("deviation 0 of a"));
+        let twice = with(&format!("{arm}, {arm}")).unwrap_err().to_string();
+        assert!(twice.contains("two arms called \"a\""), "{twice}");
         let arm = r#"{"name": "a", "weights": {"spot-risk": -1}}"#;
         assert!(with(arm).unwrap_err().to_string().contains("weight of spot-risk"));
     }

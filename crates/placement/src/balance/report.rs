@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::balancer::{Balancer, Key};
-use super::class::{Class, Regime};
+use super::class::Class;
 use super::guard::Rollback;
+use super::regime::Regime;
 use super::table::ArmId;
 use super::weights::Weights;
 

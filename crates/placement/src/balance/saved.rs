@@ -8,11 +8,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::balancer::{Balancer, Config, Key};
-use super::class::{Class, Regime};
+use super::class::Class;
 use super::context::Context;
 use super::estimate::Draws;
 use super::guard::Rollback;
 use super::prior::{Prior, PriorArm};
+use super::regime::Regime;
 use super::table::ArmId;
 use super::weights::Weights;
 

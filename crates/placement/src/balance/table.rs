@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::class::{CLASS_COUNT, Class, Regime};
+use super::class::{CLASS_COUNT, Class};
+use super::regime::Regime;
 use crate::profile::Profile;
 
 /// A weight vector that is being played, by a number that is never used again.

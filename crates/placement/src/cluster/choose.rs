@@ -21,6 +21,9 @@ use crate::state::State;
 /// placements would crowd each other.
 const SAMPLED_PER_INSTANCE: usize = 4;
 
+/// What is only tried looks at so many times fewer nodes.
+const TRIED_DIVISOR: u32 = 4;
+
 /// Nodes that draw a shape are worth more than evenly taken ones: so many times as many
 /// are looked at, and so many per instance of the lot, which may take all of them.
 const DRAWN_SHARE: usize = 2;
@@ -50,11 +53,11 @@ impl Cluster {
 
     /// Whether a lot is better decided on a sample than on an index of every node.
     fn should_sample(&self, id: WayId, count: usize) -> bool {
-        let Some(sampled) = self.sample_size(count) else { return false };
         // What is only tried now and then never pays for an index of every node.
         if self.is_tried(id) {
-            return true;
+            return self.is_small(self.sampling_of_tried(count, 0));
         }
+        let Some(sampled) = self.sample_size(count) else { return false };
         let Some(way) = self.way(id) else { return false };
         let is_paid = self.config.indexes_max > 0 && way.spent >= u64::from(self.live);
         // An index that is about as stale as a sample is large costs as much to refresh.
@@ -69,12 +72,27 @@ impl Cluster {
     /// cluster is large against it.
     pub(super) fn sample_size(&self, count: usize) -> Option<usize> {
         let how = sampling(&self.config, count, 0, (0, 1));
-        let sampled = how.count + how.drawn;
-        (sampled * 2 < self.live as usize).then_some(sampled)
+        self.is_small(how).then_some(how.count + how.drawn)
+    }
+
+    /// Whether a sample is small against the cluster.
+    fn is_small(&self, how: Sampling) -> bool {
+        (how.count + how.drawn) * 2 < self.live as usize
+    }
+
+    /// The sample of a way that is tried now and then: smaller, as a whole one takes more
+    /// than ten times as long as a decision by the leader's index. It is a handicap, so
+    /// what seems better in spite of it is.
+    fn sampling_of_tried(&self, count: usize, seed: u64) -> Sampling {
+        let config = Config { sample: self.config.sample / TRIED_DIVISOR, ..self.config };
+        sampling(&config, count, seed, (0, 1))
     }
 
     fn pick_sampled(&mut self, id: WayId, lot: &Lot<'_>, count: usize, picks: &mut Vec<Pick>) {
-        let how = sampling(&self.config, count, lot.seed, (0, 1));
+        let how = match self.is_tried(id) {
+            true => self.sampling_of_tried(count, lot.seed),
+            false => sampling(&self.config, count, lot.seed, (0, 1)),
+        };
         let looked_at = pick_from_sample(
             &mut self.state,
             &self.layout,

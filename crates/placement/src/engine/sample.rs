@@ -21,6 +21,9 @@ use super::layout::Layout;
 const PULLED_MAX: usize = 8_192;
 /// A set of which the sample has this many nodes or more need not be looked into.
 const SELDOM: usize = 16;
+/// Nor one that has this part of all nodes, however small the sample: going through it
+/// would cost more than the sample.
+const SELDOM_PART: usize = 8;
 /// Where at least one node in so many is possible, the next possible one is looked for
 /// from each step; where fewer are, they are listed first.
 const DENSE: usize = 8;
@@ -98,7 +101,8 @@ fn draw(
     pulls: &mut Pulls,
     out: &mut Vec<u32>,
 ) {
-    let seldom = layout.order.len() * SELDOM / how.count.max(1);
+    let all = layout.order.len();
+    let seldom = (all * SELDOM / how.count.max(1)).min(all / SELDOM_PART);
     let snapshots = cx.snapshots().iter().zip(0..).map(|(set, up)| (&**set, 0.5_f32.powi(up)));
     let single = cx.image().into_iter().chain(cx.pool()).map(|set| (set, 1.0));
     let weighted = cx.data().iter().chain(cx.prefer()).map(|(set, share)| (&**set, *share));
