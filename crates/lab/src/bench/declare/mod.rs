@@ -11,6 +11,7 @@ mod instances;
 mod lines;
 mod paging;
 mod store;
+mod told;
 
 use anyhow::Result;
 use clap::ValueEnum;
