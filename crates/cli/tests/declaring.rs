@@ -395,6 +395,6 @@ fn the_key_of_secrets_is_rotated() {
     assert_eq!(values(&up).len(), 21);
     let described = up.run(&["describe", "secret", "late"]).out;
     assert!(described.contains("v: (hidden)") && described.contains("Events"), "{described}");
-    let node = up.run(&["describe", "node", "local"]).out;
+    let node = up.run(&["describe", "node/local"]).out;
     assert!(node.contains("Name:         local") && node.contains("Created:"), "{node}");
 }

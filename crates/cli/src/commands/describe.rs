@@ -24,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   gapless describe function hello
   gapless describe function hello -n staging
-  gapless describe node local
+  gapless describe node/local
   gapless describe ksvc web
   gapless describe secret db      keys only, no values";
 
@@ -38,10 +38,10 @@ const INSTANCES_SHOWN: usize = 20;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What kind of object, such as function, revision, node or secret
+    /// What kind of object, such as function, revision, node or secret; or KIND/NAME
     kind: String,
     /// Its name
-    name: String,
+    name: Option<String>,
     #[command(flatten)]
     namespace: NamespaceArgs,
     #[command(flatten)]
@@ -51,13 +51,24 @@ pub(crate) struct Args {
 /// Words for a function, which need no question of which kinds there are.
 const FUNCTION: [&str; 4] = ["function", "functions", "fn", "fns"];
 
+/// Which object is meant, by kind and name.
+fn object(args: &Args) -> Outcome<(&str, &str)> {
+    match (args.kind.split_once('/'), &args.name) {
+        (None, Some(name)) => Ok((&args.kind, name)),
+        (Some(object), None) => Ok(object),
+        _ => Err(Failure::new("cannot tell which object is meant", "it takes a kind and a name")
+            .help("for a function: `gapless describe function NAME` or `gapless describe function/NAME`")),
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Outcome {
+    let (kind, name) = object(&args)?;
     let client = args.api.client()?;
-    let (namespace, name) = (&args.namespace.of(&args.api)?, &args.name);
+    let namespace = &args.namespace.of(&args.api)?;
     check_name(namespace)?;
-    if !FUNCTION.contains(&args.kind.to_ascii_lowercase().as_str()) {
+    if !FUNCTION.contains(&kind.to_ascii_lowercase().as_str()) {
         let kinds = Kinds::of(&client).await?;
-        let text = object::describe(&client, kinds.called(&args.kind)?, namespace, name).await?;
+        let text = object::describe(&client, kinds.called(kind)?, namespace, name).await?;
         return output::emit(&text);
     }
     check_name(name)?;
