@@ -74,7 +74,7 @@ pub struct WasmDriver {
 }
 
 struct Shared {
-    library: Arc<Library>,
+    code: Arc<Library>,
     /// What each prepared revision runs; as many as there are revisions.
     prepared: Mutex<HashMap<RevisionName, Prepared>>,
     stores: Arc<AtomicUsize>,
@@ -91,7 +91,7 @@ impl WasmDriver {
     /// A driver; the engine itself is made when the first component needs it.
     pub fn new(config: WasmConfig) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Shared {
-            library: Arc::new(Library::new(
+            code: Arc::new(Library::new(
                 Engines::new(config.instances_max),
                 Cache::open(config.cache_dir.clone())?,
                 Resident::new(config.resident_bytes_max),
@@ -105,11 +105,11 @@ impl WasmDriver {
 
     /// What it has done and holds.
     pub fn figures(&self) -> WasmFigures {
-        let library = &self.shared.library;
-        let (resident, resident_bytes) = library.resident.size();
+        let code = &self.shared.code;
+        let (resident, resident_bytes) = code.resident.size();
         WasmFigures {
-            compiled: library.compiled.load(Ordering::Relaxed),
-            mapped: library.mapped.load(Ordering::Relaxed),
+            compiled: code.compiled.load(Ordering::Relaxed),
+            mapped: code.mapped.load(Ordering::Relaxed),
             resident,
             resident_bytes,
             stores: self.shared.stores.load(Ordering::Relaxed),
@@ -123,7 +123,7 @@ impl WasmDriver {
         let digests: Vec<Digest> =
             self.shared.prepared.lock().values().map(|prepared| prepared.digest).collect();
         for digest in digests {
-            drop(self.shared.library.resident.remove(&digest));
+            drop(self.shared.code.resident.remove(&digest));
         }
     }
 }
@@ -174,11 +174,11 @@ impl Shared {
                 (Digest::of(&bytes), Some(bytes))
             }
         };
-        let module = match self.library.resident.get(&digest) {
+        let module = match self.code.resident.get(&digest) {
             Some(module) => Some(module),
             // A restart prepares every function again: none may push out another.
-            None if self.library.waits_on_disk(digest)? => None,
-            None => Some(self.library.module(digest, &artifact, bytes).await?),
+            None if self.code.waits_on_disk(digest)? => None,
+            None => Some(self.code.module(digest, &artifact, bytes).await?),
         };
         if let Some(module) = module {
             validate::memory(&module.component, spec.resources.memory.0)?;
@@ -198,12 +198,12 @@ impl Shared {
         let artifact = artifact::path(&task.prepare)?;
         let (digest, bytes) = self.digest(&task.prepare, artifact).await?;
         let created = Instant::now();
-        let module = match self.library.resident.get(&digest) {
+        let module = match self.code.resident.get(&digest) {
             Some(module) => module,
-            None => self.library.module(digest, artifact, bytes).await?,
+            None => self.code.module(digest, artifact, bytes).await?,
         };
         validate::memory(&module.component, terms.memory_bytes_max)?;
-        let (engines, stores) = (self.library.engines.clone(), self.stores.clone());
+        let (engines, stores) = (self.code.engines.clone(), self.stores.clone());
         let seat = Seat::new(module, terms, files, engines, stores);
         let live = seat.make_live().await.map_err(|error| start_failure(&error, &seat.terms))?;
         seat.keep_idle(live);
@@ -258,7 +258,7 @@ impl Shared {
             }
             gone.digest
         };
-        self.library.remove(digest);
+        self.code.remove(digest);
     }
 }
 
