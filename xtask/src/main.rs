@@ -31,6 +31,8 @@ enum Command {
     Clippy,
     /// Check licences, sources and duplicate versions with cargo-deny, where it is installed.
     Deny,
+    /// Run the measurements that are written as tests, in a release build, one at a time.
+    Measure,
     /// Rebuild the Wasm guests, or with --check only compare them with their sources.
     Guests {
         /// Change nothing, fail on a difference.
@@ -58,6 +60,7 @@ fn main() -> Result<()> {
             "warnings",
         ]),
         Command::Deny => run::deny(),
+        Command::Measure => run::measurements(),
         Command::Guests { check } => guests::run(check),
     }
 }

@@ -31,3 +31,11 @@ pub(crate) fn deny() -> Result<()> {
     // The advisory database needs a clone of a git repository, so it is not part of this.
     cargo(&["deny", "check", "bans", "licenses", "sources"])
 }
+
+/// Runs the measurements that are written as tests: by their names, as what else is
+/// ignored is no test. One at a time, or they would measure each other.
+pub(crate) fn measurements() -> Result<()> {
+    let packages = ["-p", "gapless-objects", "-p", "gapless-sandbox-linux"];
+    let flags = ["--", "--ignored", "--nocapture", "--test-threads", "1", "_cost"];
+    cargo(&[&["test", "--release"], &packages[..], &flags[..]].concat())
+}

@@ -217,7 +217,7 @@ mod tests {
 
     /// Prints what one look costs each way.
     #[test]
-    #[ignore = "a measurement: run it alone, with --release --ignored --nocapture"]
+    #[ignore = "a measurement of the machine, neither right nor wrong: `cargo xtask measure` runs it"]
     fn lookup_cost() {
         println!("nobody listens, us     p50    p99");
         for (name, mut listeners) in ["socket diagnosis", "connect"].into_iter().zip(both()) {

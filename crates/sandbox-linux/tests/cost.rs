@@ -15,7 +15,7 @@ const STARTS: u64 = 500;
 /// Prints the platform's share of a cold start of the probe, one at a time, on the
 /// socket and on the port.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: run it alone, with --release --ignored --nocapture"]
+#[ignore = "a measurement of the machine, neither right nor wrong: `cargo xtask measure` runs it"]
 async fn start_cost() {
     println!("cold start of the probe, us  p50     p99");
     for (name, command) in [

@@ -18,7 +18,7 @@ const RUN_DIR: &str = "TEST_NODE_RUN_DIR";
 
 /// Not a test: the node that the test below kills.
 #[tokio::test]
-#[ignore = "a part of the test below, which runs it in a process of its own"]
+#[ignore = "no test but the process that `a_killed_node_leaves_no_process_and_the_next_one_no_file` runs and kills, in CI too"]
 async fn node() {
     let run_dir = PathBuf::from(std::env::var_os(RUN_DIR).expect("run by the test below"));
     let driver: Arc<dyn Driver> = LinuxDriver::new(LinuxConfig::new(run_dir)).unwrap();

@@ -87,7 +87,7 @@ fn a_file_is_open_for_writing_until_it_is_closed() {
 /// Prints what spawning costs in a process with 200 MB of touched memory, against
 /// the standard library with the same work before exec.
 #[test]
-#[ignore = "a measurement: run it alone, with --release --ignored --nocapture"]
+#[ignore = "a measurement of the machine, neither right nor wrong: `cargo xtask measure` runs it"]
 fn spawn_cost() {
     let mut ballast = vec![1_u8; 200 << 20];
     ballast.iter_mut().step_by(4096).for_each(|byte| *byte = 2);
