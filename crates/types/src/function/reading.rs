@@ -68,7 +68,10 @@ pub fn read_object<T: DeserializeOwned>(mut value: Value) -> Reading<T> {
                     .and_then(|map| map.remove(name))
                     .is_some()
             }
-            words::Kind::Missing(name) => stand_in(&mut value, error.path(), name),
+            // Where nothing can stand in, what is incomplete goes.
+            words::Kind::Missing(name) => {
+                stand_in(&mut value, error.path(), name) || take_out(&mut value, error.path())
+            }
             words::Kind::Wrong => take_out(&mut value, error.path()),
         };
         if !follows {

@@ -35,6 +35,18 @@ fn a_misspelt_field_names_the_nearest() {
 }
 
 #[test]
+fn what_is_missing_or_wrong_in_one_block_hides_nothing_in_another() {
+    let told = |fake| {
+        let errors = function(json!({"fake": fake, "scale": {"mx": 3}, "timeout": "5"}));
+        errors.unwrap_err().into_iter().map(|error| error.path).collect::<Vec<_>>()
+    };
+    let elsewhere = ["spec.scale.mx", "spec.timeout"];
+    assert_eq!(told(json!({"start": "5ms"})), [&["spec.fake.service"], &elsewhere[..]].concat());
+    let wrong = told(json!({"start": 5, "service": "1ms"}));
+    assert_eq!(wrong, [&["spec.fake.start"], &elsewhere[..]].concat());
+}
+
+#[test]
 fn a_wrong_unit_names_the_field_and_what_is_allowed() {
     let error = only_error(json!({"wasm": "a.wasm", "timeout": "30"}));
     assert!(error.starts_with("spec.timeout: \"30\" is not a length of time"), "{error}");
