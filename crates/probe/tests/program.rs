@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 struct Probe(Child);
@@ -15,7 +16,18 @@ impl Drop for Probe {
     }
 }
 
+/// Held while a process is made and while a free port is looked for: a child has a copy
+/// of every socket until its exec, so the port would still be listened on.
+static MAKING: Mutex<()> = Mutex::new(());
+
+fn free_port() -> u16 {
+    let _alone = MAKING.lock().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
 fn start(variable: &str, value: &str) -> Probe {
+    let _alone = MAKING.lock().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless-probe"));
     command.env_clear().env("GREETING", "hi").env(variable, value).stdout(Stdio::null());
     Probe(command.spawn().expect("the probe starts"))
@@ -94,9 +106,7 @@ fn serves_many_connections_at_a_time() {
 
 #[test]
 fn listens_on_the_port_it_is_given_and_dies_when_asked() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let mut probe = start("PORT", &port.to_string());
     let mut stream = retry(|| TcpStream::connect(("127.0.0.1", port)));
     assert!(ask(&mut stream, "GET /hello HTTP/1.1\r\n\r\n").ends_with("hello\n"));
