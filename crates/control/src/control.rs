@@ -247,14 +247,14 @@ impl Control {
     ) {
         let uid = {
             let functions = self.functions.lock();
-            functions.get(key).map(|declared| declared.metadata.uid.clone()).unwrap_or_default()
+            functions.get(key).map(|declared| declared.metadata.uid).unwrap_or_default()
         };
         let involved = Involved {
             api_version: API_VERSION,
             kind: "Function",
             namespace: key.namespace().to_owned(),
             name: key.name().to_owned(),
-            uid,
+            uid: uid.to_string(),
         };
         let happened = Happened { involved, is_warning, reason, message };
         self.feeds.events.record(happened, Timestamp::now());

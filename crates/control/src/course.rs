@@ -22,6 +22,7 @@ use gapless_rt::Timer;
 use gapless_store::Record;
 use gapless_types::{FunctionKey, RevisionName, RevisionRef, Time};
 use jiff::Timestamp;
+use litemap::LiteMap;
 
 use crate::Control;
 use crate::functions::{Declared, Readiness};
@@ -98,7 +99,7 @@ impl Control {
                 None => {
                     let mut rollout = course.unwrap_or_default();
                     rollout.resume(now, &mut actions);
-                    let (known, wake) = (Default::default(), None);
+                    let (known, wake) = (LiteMap::with_capacity(1), None);
                     let since = Timestamp::now();
                     let declared = Declared {
                         metadata,
@@ -138,7 +139,7 @@ impl Control {
             let Some(declared) = functions.remove(key) else { return };
             let mut routes = self.routes().lock();
             routes.push(Step::Remove(key.clone()));
-            for known in declared.known.into_values() {
+            for (_, known) in declared.known {
                 routes.push(Step::Close(known.revision));
             }
             let count = i64::try_from(functions.len()).unwrap_or(i64::MAX);
@@ -230,7 +231,9 @@ impl Control {
     fn wake_course(&self, key: &FunctionKey, at: Time) {
         let mut functions = self.functions().lock();
         let Some(declared) = functions.get_mut(key) else { return };
-        if at == Time::NEVER && declared.wake.is_none() {
+        if at == Time::NEVER {
+            // Its rollout is over, as those of most functions are: its task ends.
+            declared.wake = None;
             return;
         }
         let timer = declared.wake.get_or_insert_with(|| {

@@ -11,16 +11,18 @@ use std::sync::Arc;
 
 use gapless_rollout::Rollout;
 use gapless_rt::Timer;
-use gapless_types::{FunctionKey, FunctionSpec, Percent, Revision, RevisionName};
+use gapless_types::{FunctionKey, FunctionSpec, Revision, RevisionName};
 use jiff::Timestamp;
+use litemap::LiteMap;
 use serde::Deserialize;
+use uuid::Uuid;
 
 /// Deleted functions whose last revision's number is remembered, so that a new function
 /// of the same name makes revisions of new names while the old ones still end.
 const DELETED_REMEMBERED_MAX: usize = 10_000;
 
 /// How far a revision is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Readiness {
     /// It is being made runnable.
     Preparing,
@@ -37,15 +39,12 @@ pub(crate) struct Known {
     pub(crate) readiness: Readiness,
 }
 
-/// A route in short: targets with share and readiness, and tags.
-pub(crate) type Told = (Vec<(RevisionName, Percent, Readiness)>, Vec<(String, RevisionName)>);
-
 /// What of a function's metadata is kept: the rest is read from the store when it is
 /// shown. Who owns which field alone would take more memory than all else.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Identity {
     #[serde(default)]
-    pub(crate) uid: String,
+    pub(crate) uid: Uuid,
     #[serde(default)]
     pub(crate) generation: u64,
 }
@@ -60,10 +59,10 @@ pub(crate) struct Declared {
     /// The newest revision's name.
     pub(crate) latest: RevisionName,
     /// Revisions that are routed to or on their way, oldest first.
-    pub(crate) known: BTreeMap<RevisionName, Known>,
+    pub(crate) known: LiteMap<RevisionName, Known>,
     pub(crate) rollout: Rollout,
-    /// The route that the gateway was told, in short: the same is not told twice.
-    pub(crate) told: Option<Told>,
+    /// A digest of the route that the gateway was told: the same is not told twice.
+    pub(crate) told: Option<u64>,
     /// When its rollout's phase last changed.
     pub(crate) since: Timestamp,
     /// Wakes the rollout; made when it first wants to be woken.
@@ -73,7 +72,8 @@ pub(crate) struct Declared {
 /// Every declared function.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
-    by_key: BTreeMap<FunctionKey, Declared>,
+    /// Boxed: a tree's nodes are half empty when keys come in order.
+    by_key: BTreeMap<FunctionKey, Box<Declared>>,
     /// How many hold an artifact: stored revisions, and declarations being written.
     artifacts: HashMap<String, u32>,
     last_numbers: HashMap<FunctionKey, u64>,
@@ -82,11 +82,11 @@ pub(crate) struct Functions {
 
 impl Functions {
     pub(crate) fn get(&self, key: &FunctionKey) -> Option<&Declared> {
-        self.by_key.get(key)
+        self.by_key.get(key).map(|declared| &**declared)
     }
 
     pub(crate) fn get_mut(&mut self, key: &FunctionKey) -> Option<&mut Declared> {
-        self.by_key.get_mut(key)
+        self.by_key.get_mut(key).map(|declared| &mut **declared)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -94,7 +94,7 @@ impl Functions {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&FunctionKey, &Declared)> {
-        self.by_key.iter()
+        self.by_key.iter().map(|(key, declared)| (key, &**declared))
     }
 
     /// At most `most` keys after one, or from the first on.
@@ -106,7 +106,7 @@ impl Functions {
 
     /// Puts a function in place.
     pub(crate) fn insert(&mut self, key: FunctionKey, declared: Declared) {
-        self.by_key.insert(key, declared);
+        self.by_key.insert(key, Box::new(declared));
     }
 
     /// Takes a function out, and remembers its last revision's number.
@@ -121,7 +121,7 @@ impl Functions {
         {
             self.last_numbers.remove(&oldest);
         }
-        Some(declared)
+        Some(*declared)
     }
 
     /// The number of the first revision of a function that is new under this name.
@@ -180,7 +180,7 @@ impl Declared {
             store_revision: 1,
             spec: Arc::new(FunctionSpec::with_defaults()),
             latest: RevisionName::new(key, latest),
-            known: BTreeMap::new(),
+            known: LiteMap::new(),
             rollout: Rollout::new(),
             told: None,
             since: Timestamp::UNIX_EPOCH,

@@ -10,7 +10,7 @@ pub enum Event {
         /// The newest revision.
         revision: RevisionName,
         /// `spec.rollout`.
-        policy: Option<RolloutSpec>,
+        policy: Option<Box<RolloutSpec>>,
         /// Whether `spec.traffic` names revisions only and not `latest`. A new revision is
         /// prepared and probed all the same, and then held.
         is_pinned: bool,

@@ -23,18 +23,19 @@ const PROBES_MAX: u32 = 3;
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
 /// One function's rollouts: who takes which share of what `latest` takes, and what
 /// comes next. What is serialised is what survives a restart; see [`Rollout::resume`].
+/// What most functions never have is boxed: there is one of these for every function.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    policy: Option<RolloutSpec>,
+    policy: Option<Box<RolloutSpec>>,
     /// The last revision that has proven itself to the end.
     stable: Option<RevisionName>,
     /// The one before.
     previous: Option<RevisionName>,
     /// The one on its way.
-    candidate: Option<Candidate>,
+    candidate: Option<Box<Candidate>>,
     /// The newest, if it was rolled back.
-    rejected: Option<Rejected>,
+    rejected: Option<Box<Rejected>>,
     is_pinned: bool,
 }
 
@@ -182,7 +183,7 @@ impl Rollout {
         &mut self,
         now: Time,
         revision: RevisionName,
-        policy: Option<RolloutSpec>,
+        policy: Option<Box<RolloutSpec>>,
         is_pinned: bool,
         actions: &mut Vec<Action>,
     ) {
@@ -222,7 +223,7 @@ impl Rollout {
             note: String::new(),
         };
         candidate.enter(Phase::Preparing, now);
-        self.candidate = Some(candidate);
+        self.candidate = Some(Box::new(candidate));
         actions.extend([Action::Route, Action::Save, Action::Prepare { revision }]);
     }
 
@@ -362,7 +363,7 @@ impl Rollout {
     ) {
         actions.extend([Action::Route, Action::Save]);
         actions.push(Action::RolledBack { revision: revision.clone(), reason: reason.clone() });
-        self.rejected = Some(Rejected { revision, reason, fault, is_by_hand: false });
+        self.rejected = Some(Box::new(Rejected { revision, reason, fault, is_by_hand: false }));
     }
 }
 

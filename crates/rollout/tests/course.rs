@@ -38,6 +38,7 @@ impl Course {
     }
 
     fn declare(&mut self, generation: u64, policy: Option<RolloutSpec>) {
+        let policy = policy.map(Box::new);
         self.event(Event::Declared { revision: name(generation), policy, is_pinned: false });
     }
 
@@ -243,7 +244,11 @@ fn people_promote_roll_back_and_pin() {
     course.event(Event::Probed { revision: name(2), result: Ok(()) });
     assert_eq!(course.shares(), [(2, 100)]);
 
-    let declare = |is_pinned| Event::Declared { revision: name(3), policy: policy(), is_pinned };
+    let declare = |is_pinned| Event::Declared {
+        revision: name(3),
+        policy: policy().map(Box::new),
+        is_pinned,
+    };
     course.event(declare(true));
     course.event(Event::Prepared { revision: name(3), result: Ok(()) });
     course.event(Event::Probed { revision: name(3), result: Ok(()) });

@@ -203,7 +203,11 @@ impl World {
 
     fn declare(&mut self, policy_index: usize, is_pinned: bool) -> Event {
         self.policy = policy_index;
-        Event::Declared { revision: name(self.newest), policy: policy(policy_index), is_pinned }
+        Event::Declared {
+            revision: name(self.newest),
+            policy: policy(policy_index).map(Box::new),
+            is_pinned,
+        }
     }
 
     fn check(
@@ -357,7 +361,11 @@ fn weights_of_percents_are_exact() {
     let revision = name(3);
     let policy = policy(1);
     for event in [
-        Event::Declared { revision: revision.clone(), policy, is_pinned: false },
+        Event::Declared {
+            revision: revision.clone(),
+            policy: policy.map(Box::new),
+            is_pinned: false,
+        },
         Event::Prepared { revision: revision.clone(), result: Ok(()) },
         Event::Probed { revision: revision.clone(), result: Ok(()) },
     ] {

@@ -16,11 +16,11 @@ mod time;
 
 pub use fault::{Fault, Reason};
 pub use function::{
-    Access, Code, Condition, DeviceRequest, EnvFrom, EnvValue, FakeModel, FieldError, Function,
-    FunctionSpec, FunctionStatus, KeepAlive, Kept, LabelMatch, LabelOperator, LatencyMax, Metadata,
-    Placement, Preference, Probe, Queue, Reading, Reference, Resources, RevisionRef, RolloutSpec,
-    RolloutStatus, Route, Scale, Start, StartMode, TAG_SEPARATOR, Tolerate, TrafficStatus,
-    TrafficTarget, TypeMeta, is_platform_variable, nearest, read_object,
+    Access, Code, Condition, DeviceRequest, EnvFrom, EnvValue, EnvValues, FakeModel, FieldError,
+    Function, FunctionSpec, FunctionStatus, KeepAlive, Kept, LabelMatch, LabelOperator, LatencyMax,
+    Metadata, Placement, Preference, Probe, Queue, Reading, Reference, Resources, RevisionRef,
+    RolloutSpec, RolloutStatus, Route, Scale, Start, StartMode, TAG_SEPARATOR, Tolerate,
+    TrafficStatus, TrafficTarget, TypeMeta, Word, is_platform_variable, nearest, read_object,
 };
 pub use ids::{
     FunctionKey, IdError, InstanceId, NodeId, ObjectNameError, RequestId, RevisionName, check_key,

@@ -2,6 +2,7 @@
 //! under the functions' lock, and told when it is released.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use gapless_declared::{ObjectKey, store_key};
@@ -13,7 +14,7 @@ use gapless_types::{FunctionKey, FunctionSpec, Percent, Revision, RevisionName};
 use super::CODE_IS_LOST;
 use super::stored::StoredRevision;
 use crate::Control;
-use crate::functions::{Declared, Functions, Known, Readiness, Told};
+use crate::functions::{Declared, Functions, Known, Readiness};
 use crate::kinds::{REVISIONS, shared_template};
 use crate::routes::Step;
 
@@ -31,8 +32,8 @@ impl Control {
             self.make_known(declared, key, name);
         }
         let mut routes = self.routes().lock();
-        let told = told(declared, &assignment);
-        if declared.told.as_ref() != Some(&told) {
+        let told = digest(declared, &assignment);
+        if declared.told != Some(told) {
             routes.push(Step::Set(route(key, declared, &assignment)));
             declared.told = Some(told);
         }
@@ -117,13 +118,17 @@ impl Control {
     }
 }
 
-/// A route in short.
-fn told(declared: &Declared, assignment: &Assignment) -> Told {
-    let target = |target: &gapless_rollout::Assigned| {
-        let known = declared.known.get(&target.revision)?;
-        Some((target.revision.clone(), target.weight, known.readiness.clone()))
-    };
-    (assignment.targets.iter().filter_map(target).collect(), assignment.tags.clone())
+/// A digest of a route: of its targets with share and readiness, and its tags. Of the 64
+/// bits of SipHash, as whole routes would be kept for every function.
+fn digest(declared: &Declared, assignment: &Assignment) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for target in &assignment.targets {
+        if let Some(known) = declared.known.get(&target.revision) {
+            (&target.revision, target.weight, &known.readiness).hash(&mut hasher);
+        }
+    }
+    assignment.tags.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The route of a function.

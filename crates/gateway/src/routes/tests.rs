@@ -6,7 +6,7 @@ use gapless_types::{FunctionSpec, Route as OwnRoute};
 fn route(namespace: &str, name: &str, generation: u64, host: Option<&str>) -> FunctionRoute {
     let function = FunctionKey::new(namespace, name).unwrap();
     let mut spec = FunctionSpec::with_defaults();
-    spec.access.route = host.map(|host| OwnRoute { host: host.into(), path: "/".into() });
+    spec.access.route = host.map(|host| Box::new(OwnRoute { host: host.into(), path: "/".into() }));
     let revision =
         Revision { name: RevisionName::new(&function, generation), function, spec: spec.into() };
     FunctionRoute::single(Arc::new(revision), RouteReadiness::Ready)

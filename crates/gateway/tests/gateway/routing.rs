@@ -44,7 +44,8 @@ async fn a_function_answers_to_its_host_its_path_and_its_own_host() {
     within(async {
         let platform = Platform::start().await;
         let revision = platform.deploy(|spec| {
-            spec.access.route = Some(Route { host: "www.example.com".into(), path: "/".into() });
+            spec.access.route =
+                Some(Box::new(Route { host: "www.example.com".into(), path: "/".into() }));
         });
         platform.ready(&revision, 1, 8, mirror());
         for (host, path, target) in [

@@ -286,7 +286,7 @@ async fn a_probe_starts_an_instance_and_is_answered_by_it() {
         let platform = Platform::start().await;
         let probed = |spec: &mut FunctionSpec| {
             let timeout = Span(Duration::from_secs(60));
-            spec.probe = Some(Probe { path: "/healthz?full=1".to_owned(), timeout });
+            spec.probe = Some(Box::new(Probe { path: "/healthz?full=1".to_owned(), timeout }));
         };
         let new = || target_with(2, 0, probed);
         let status_of = |text: &'static str, status: u16| {

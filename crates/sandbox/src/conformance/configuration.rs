@@ -26,7 +26,7 @@ impl ConfigSource for Secret {
 
 fn secret(key: Option<&str>) -> EnvValue {
     let (name, key) = ("api".to_owned(), key.map(str::to_owned));
-    EnvValue::Kept(Reference { kept: Kept::Secret, name, key, optional: false })
+    EnvValue::Kept(Box::new(Reference { kept: Kept::Secret, name, key, optional: false }))
 }
 
 async fn start(
@@ -63,7 +63,7 @@ pub async fn files_reach_the_guest(driver: Arc<dyn Driver>, mut fixture: Fixture
         return;
     }
     let files = [("motd", "hello".into()), ("a/b", secret(Some("token"))), ("all", secret(None))];
-    fixture.spec.files = files.map(|(name, value)| (name.to_owned(), value)).into();
+    fixture.spec.files = files.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let before = start(&driver, &fixture, 1, "hunter2").await;
     let after = start(&driver, &fixture, 2, "changed since").await;
     for (started, token) in [(&before, "hunter2"), (&after, "changed since")] {

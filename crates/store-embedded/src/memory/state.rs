@@ -61,7 +61,8 @@ impl Version {
 /// Everything there is.
 #[derive(Debug)]
 pub(crate) struct State {
-    records: BTreeMap<Arc<str>, Versions>,
+    /// Boxed: a tree's nodes are half empty when keys come in order.
+    records: BTreeMap<Arc<str>, Box<Versions>>,
     history: VecDeque<StoreEvent>,
     history_bytes: usize,
     /// Changes at the front of `history` that are forgotten but still here.
@@ -110,7 +111,7 @@ impl State {
             .into_iter()
             .map(|Record { key, value, revision, created }| {
                 let newest = Version { revision, created, value: Some(value) };
-                (key, Versions { newest, older: Vec::new() })
+                (key, Box::new(Versions { newest, older: Vec::new() }))
             })
             .collect();
         (self.revision, self.oldest) = (revision, revision);
@@ -246,7 +247,7 @@ impl State {
             Entry::Vacant(vacant) => {
                 let key = Arc::clone(vacant.key());
                 let newest = Version { revision, created: revision, value: value.clone() };
-                vacant.insert(Versions { newest, older: Vec::new() });
+                vacant.insert(Box::new(Versions { newest, older: Vec::new() }));
                 (key, None)
             }
             Entry::Occupied(mut occupied) => {

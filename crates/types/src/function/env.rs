@@ -80,7 +80,7 @@ pub enum EnvValue {
     /// The text.
     Text(String),
     /// Where it is kept.
-    Kept(Reference),
+    Kept(Box<Reference>),
 }
 
 impl EnvValue {
@@ -254,7 +254,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             return Err(de::Error::custom("prefix belongs to spec.envFrom; remove it"));
         }
         let (reference, _) = written.read().map_err(de::Error::custom)?;
-        Ok(EnvValue::Kept(reference))
+        Ok(EnvValue::Kept(Box::new(reference)))
     }
 }
 

@@ -23,8 +23,8 @@ pub use read::FieldError;
 pub use reading::{Reading, read_object};
 pub use rollout::{LatencyMax, Probe, RolloutSpec};
 pub use spec::{
-    Access, Code, FakeModel, FunctionSpec, KeepAlive, Queue, Resources, Route, Scale, Start,
-    StartMode,
+    Access, Code, EnvValues, FakeModel, FunctionSpec, KeepAlive, Queue, Resources, Route, Scale,
+    Start, StartMode, Word,
 };
 pub use traffic::{RevisionRef, TAG_SEPARATOR, TrafficTarget};
 pub use words::nearest;

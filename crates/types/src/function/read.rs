@@ -237,11 +237,7 @@ fn check_not_yet(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     );
     refuse(spec.sidecars.is_some(), "spec.sidecars", "remove it");
     refuse(spec.queue.order != "fifo", "spec.queue.order", "use fifo");
-    refuse(
-        !matches!(spec.start.kind.as_str(), "auto" | "cold"),
-        "spec.start.kind",
-        "use auto or cold",
-    );
+    refuse(!matches!(&*spec.start.kind, "auto" | "cold"), "spec.start.kind", "use auto or cold");
     refuse(spec.scale.concurrency_target != "auto", "spec.scale.concurrencyTarget", "use auto");
     let path = spec.access.route.as_ref().map_or("/", |route| &route.path);
     refuse(path != "/", "spec.access.route.path", "use /, the whole host");

@@ -6,14 +6,23 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use litemap::LiteMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{EnvFrom, EnvValue, Placement, Probe, RolloutSpec, TrafficTarget, traffic};
 use crate::{Bytes, CpuMillis, Span};
+
+/// Values by name, in order. Not a `BTreeMap`, whose smallest node has room for eleven:
+/// most functions have a few, and every function is kept in memory.
+pub type EnvValues = LiteMap<String, EnvValue>;
+
+/// A word out of a few. One that is known takes no memory of its own.
+pub type Word = Cow<'static, str>;
 
 /// What a person asks for. Exactly one of `wasm`, `command` and `fake` is set.
 /// Everything else has a default.
@@ -36,15 +45,17 @@ pub struct FunctionSpec {
     pub artifact: Option<String>,
     /// Environment variables, by name: text, or where it is kept. `PORT` and names that
     /// begin with `GAPLESS_` are the platform's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, EnvValue>,
+    #[serde(default, with = "values", skip_serializing_if = "LiteMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, EnvValue>")]
+    pub env: EnvValues,
     /// Objects whose every key becomes a variable. `env` wins, then the later entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_from: Vec<EnvFrom>,
     /// Files an instance finds in the folder `$GAPLESS_FILES`, by relative name: text, or
     /// where it is kept; an object without a key is a folder with a file for every key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub files: BTreeMap<String, EnvValue>,
+    #[serde(default, with = "values", skip_serializing_if = "LiteMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, EnvValue>")]
+    pub files: EnvValues,
     /// What one instance may use.
     #[serde(default)]
     pub resources: Resources,
@@ -74,33 +85,62 @@ pub struct FunctionSpec {
     pub access: Access,
     /// Where instances may be and had better be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub placement: Option<Placement>,
+    pub placement: Option<Box<Placement>>,
     /// Which revision takes which share of the requests. Default: `latest` takes all.
     /// A change of it makes no new revision.
-    #[serde(default = "traffic::everything", deserialize_with = "traffic::read")]
-    pub traffic: Vec<TrafficTarget>,
+    #[serde(default = "traffic::everything", with = "traffic")]
+    #[schemars(with = "Vec<TrafficTarget>")]
+    pub traffic: Arc<[TrafficTarget]>,
     /// How a new revision takes over; at once when not given. A change of it makes no
     /// new revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<RolloutSpec>,
+    pub rollout: Option<Box<RolloutSpec>>,
     /// The request a new revision must answer before it takes any; when not given, an
     /// instance that becomes ready is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Probe>,
+    pub probe: Option<Box<Probe>>,
 
     // Named by the design, not honoured yet: refused in `read.rs`.
     #[serde(default, skip_serializing)]
     #[schemars(skip)]
-    pub(super) image: Option<Value>,
+    pub(super) image: Option<Box<Value>>,
     #[serde(default, skip_serializing)]
     #[schemars(skip)]
-    pub(super) lambda: Option<Value>,
+    pub(super) lambda: Option<Box<Value>>,
     #[serde(default, skip_serializing)]
     #[schemars(skip)]
-    pub(super) idempotent: Option<Value>,
+    pub(super) idempotent: Option<Box<Value>>,
     #[serde(default, skip_serializing)]
     #[schemars(skip)]
-    pub(super) sidecars: Option<Value>,
+    pub(super) sidecars: Option<Box<Value>>,
+}
+
+/// Reads a word.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = ["auto", "cold", "fifo"].into_iter().find(|known| *known == text);
+    Ok(known.map_or(Word::Owned(text), Word::Borrowed))
+}
+
+/// Reads and writes values by name as any map.
+mod values {
+    use super::{BTreeMap, Deserialize, Deserializer, EnvValue, EnvValues, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        values: &EnvValues,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<EnvValues, D::Error> {
+        let read = BTreeMap::<String, EnvValue>::deserialize(deserializer)?;
+        let mut values = EnvValues::with_capacity(read.len());
+        values.extend(read);
+        Ok(values)
+    }
 }
 
 fn one() -> u32 {
@@ -201,8 +241,8 @@ pub struct Queue {
     #[serde(default = "default_queue_wait")]
     pub wait: Span,
     /// In which order they are served. `fifo`, which is also the default.
-    #[serde(default = "default_order")]
-    pub order: String,
+    #[serde(default = "default_order", deserialize_with = "word")]
+    pub order: Word,
 }
 
 fn default_queue_size() -> u32 {
@@ -213,8 +253,8 @@ fn default_queue_wait() -> Span {
     Span(Duration::from_secs(10))
 }
 
-fn default_order() -> String {
-    "fifo".to_owned()
+fn default_order() -> Word {
+    Word::Borrowed("fifo")
 }
 
 impl Default for Queue {
@@ -231,12 +271,12 @@ pub struct Start {
     #[serde(default)]
     pub mode: StartMode,
     /// Which kind of start: `auto` or `cold`. `auto` when not given.
-    #[serde(default = "auto_text")]
-    pub kind: String,
+    #[serde(default = "auto_text", deserialize_with = "word")]
+    pub kind: Word,
 }
 
-fn auto_text() -> String {
-    "auto".to_owned()
+fn auto_text() -> Word {
+    Word::Borrowed("auto")
 }
 
 impl Default for Start {
@@ -318,8 +358,8 @@ pub struct Scale {
     #[serde(default)]
     pub keep_alive: KeepAlive,
     /// Target of slots in use per instance. `auto`, which is also the default.
-    #[serde(default = "auto_text")]
-    pub concurrency_target: String,
+    #[serde(default = "auto_text", deserialize_with = "word")]
+    pub concurrency_target: Word,
 }
 
 fn default_max() -> u32 {
@@ -393,7 +433,7 @@ pub struct Access {
     pub hosts: Vec<String>,
     /// An address of its own, besides the platform's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub route: Option<Route>,
+    pub route: Option<Box<Route>>,
 }
 
 /// An address of the function's own.

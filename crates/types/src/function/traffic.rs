@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -123,15 +124,17 @@ struct Written {
     tag: Option<String>,
 }
 
-/// Everything to the latest revision.
-pub(super) fn everything() -> Vec<TrafficTarget> {
-    vec![TrafficTarget::everything()]
+/// Everything to the latest revision: what most functions say, and share.
+pub(super) fn everything() -> Arc<[TrafficTarget]> {
+    static EVERYTHING: LazyLock<Arc<[TrafficTarget]>> =
+        LazyLock::new(|| [TrafficTarget::everything()].into());
+    Arc::clone(&EVERYTHING)
 }
 
 /// Reads the list and fills in what was left out.
-pub(super) fn read<'de, D: Deserializer<'de>>(
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Vec<TrafficTarget>, D::Error> {
+) -> Result<Arc<[TrafficTarget]>, D::Error> {
     let written = Vec::<Written>::deserialize(deserializer)?;
     let when_absent = if written.len() == 1 { 100 } else { 0 };
     let fill = |Written { revision, percent, tag }| TrafficTarget {
@@ -139,7 +142,16 @@ pub(super) fn read<'de, D: Deserializer<'de>>(
         percent: percent.unwrap_or(when_absent),
         tag,
     };
-    Ok(written.into_iter().map(fill).collect())
+    let read: Vec<TrafficTarget> = written.into_iter().map(fill).collect();
+    let everything = everything();
+    Ok(if read == *everything { everything } else { read.into() })
+}
+
+pub(super) fn serialize<S: Serializer>(
+    targets: &[TrafficTarget],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(targets)
 }
 
 /// Checks `spec.traffic` of the function called `name`.

@@ -1,8 +1,6 @@
 //! Checks of `spec.env`, `spec.envFrom` and `spec.files`.
 
-use std::collections::BTreeMap;
-
-use super::super::{EnvFrom, EnvValue, FunctionSpec, Reference};
+use super::super::{EnvFrom, EnvValue, EnvValues, FunctionSpec, Reference};
 use crate::{FieldError, check_key, check_object_name};
 
 /// Most variables a declaration may have.
@@ -35,7 +33,7 @@ pub(super) fn check(spec: &FunctionSpec, errors: &mut Vec<FieldError>) {
     check_files(&spec.files, errors);
 }
 
-fn check_env(env: &BTreeMap<String, EnvValue>, errors: &mut Vec<FieldError>) {
+fn check_env(env: &EnvValues, errors: &mut Vec<FieldError>) {
     at_most("spec.env", env.len(), ENV_MAX, errors);
     let text = |value: &EnvValue| value.text().map_or(0, str::len);
     let bytes: usize = env.iter().map(|(name, value)| name.len() + text(value) + 2).sum();
@@ -92,7 +90,7 @@ fn check_env_from(from: &[EnvFrom], errors: &mut Vec<FieldError>) {
     }
 }
 
-fn check_files(files: &BTreeMap<String, EnvValue>, errors: &mut Vec<FieldError>) {
+fn check_files(files: &EnvValues, errors: &mut Vec<FieldError>) {
     at_most("spec.files", files.len(), FILES_MAX, errors);
     for (name, value) in files {
         let path = format!("spec.files.{name}");
@@ -112,9 +110,10 @@ fn check_files(files: &BTreeMap<String, EnvValue>, errors: &mut Vec<FieldError>)
 }
 
 /// Another entry that this name would be inside of.
-fn parent_in<'a>(files: &'a BTreeMap<String, EnvValue>, name: &str) -> Option<&'a str> {
+fn parent_in<'a>(files: &'a EnvValues, name: &str) -> Option<&'a str> {
     let ends = name.match_indices('/').map(|(at, _)| at);
-    ends.filter_map(|end| files.get_key_value(&name[..end])).map(|(parent, _)| &**parent).next()
+    let mut parents = ends.filter_map(|end| files.find_index(&name[..end]).ok());
+    parents.next().and_then(|index| files.get_indexed(index)).map(|(parent, _)| &**parent)
 }
 
 /// Checks a file's name: a relative path without tricks.
