@@ -8,12 +8,14 @@
 //! ATC'20; Huawei, Joosen et al. SoCC'23); what is longer (pipelines, inference) is what
 //! such clusters are said to hold as well.
 
+mod drawn;
 mod held_out;
 mod later;
 
 use gapless_sim::placing::world::{Function, Kind, Mix};
 use gapless_types::{Bytes, CpuMillis};
 
+pub(crate) use drawn::drawn;
 use held_out::{analytics, batch_arrives, builds, evening, events, media, night_day, shop};
 use later::{assistants, devices, imports, sweeps};
 
