@@ -353,7 +353,7 @@ impl Balancer {
         let is_better = context.is_better() || follows.is_some_and(Context::is_better);
         let is_alarmed = context.is_alarmed() || together.is_some_and(Context::is_alarmed);
         let tried = together.and_then(|together| together.tried);
-        context.shares(&self.config, tried, is_better && !is_alarmed)
+        context.shares(&self.config, tried, is_better, is_alarmed)
     }
 
     /// What is to be played in the current regime.

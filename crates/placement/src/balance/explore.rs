@@ -15,6 +15,7 @@ use super::table::ArmId;
 const ALARM: f32 = 0.5;
 /// The leader is known to be better than the default if the chance that it is not is less.
 const SURE: f32 = 0.1;
+
 impl Context {
     /// Whether the leader is known to be better than the default.
     pub(crate) fn is_better(&self) -> bool {
@@ -46,8 +47,10 @@ impl Context {
         &self,
         config: &Config,
         tried: Option<ArmId>,
-        is_sure: bool,
+        is_better: bool,
+        is_alarmed: bool,
     ) -> Vec<(ArmId, f32)> {
+        let is_sure = is_better && !is_alarmed;
         let most = if is_sure { config.explore_sure } else { config.explore_max };
         let share = |arm: ArmId, least: f32| {
             let hope = self.estimate(arm).map_or(0.5, Estimate::better);
@@ -61,7 +64,9 @@ impl Context {
             shares.push((arm, share));
         };
         if self.leader != ArmId::DEFAULT {
-            push(ArmId::DEFAULT, share(ArmId::DEFAULT, config.default_min));
+            // Whether the default would do better is then the first thing to know.
+            let least = if is_alarmed { most / 2.0 } else { config.default_min };
+            push(ArmId::DEFAULT, share(ArmId::DEFAULT, least));
         }
         let is_other = |arm: &ArmId| *arm != self.leader && *arm != ArmId::DEFAULT;
         for tried in [self.tried.filter(is_other), tried.filter(is_other)].into_iter().flatten() {
