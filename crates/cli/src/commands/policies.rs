@@ -285,21 +285,17 @@ fn resembled(situation: &SituationReport) -> String {
     };
     let mut text = String::new();
     if situation.seen.is_empty() {
-        text.push_str(
-            "Situation: too little runs to tell; what does well on such nodes as a rule\n",
-        );
+        text.push_str("Situation: too little runs to tell\n");
     } else {
-        let seen = listed(&situation.seen, |value| format!("{value:.2}"));
-        let _ = writeln!(text, "Situation: {seen}");
-        let alike = listed(&situation.alike, |share| format!("{:.0}%", share * 100.0));
         let _ =
-            writeln!(text, "Most like, of the simulated cases, and what each counts for: {alike}");
+            writeln!(text, "Situation: {}", listed(&situation.seen, |value| format!("{value:.2}")));
+        let alike = listed(&situation.alike, |share| format!("{:.0}%", share * 100.0));
+        let _ = writeln!(text, "Most like, of simulated cases, by what they count for: {alike}");
     }
     let expected = listed(&situation.expected, |gain| format!("{:+.1}%", gain * 100.0));
     let _ = writeln!(text, "Expected against the default: {expected}");
     let favourite = situation.favourite.as_deref().unwrap_or("default");
-    let _ = writeln!(text, "Favoured for all together: {favourite}");
-    text
+    text + &format!("Favoured for all together: {favourite}\n")
 }
 
 /// What one policy weighs in each context.
@@ -361,7 +357,7 @@ fn one(context: &ContextReport) -> String {
         .map(|arm| {
             vec![
                 format!("  {}", arm.name),
-                format!("{:.1}%", arm.share * 100.0),
+                format!("{:.2}%", arm.share * 100.0),
                 arm.plays.to_string(),
                 format!("{:+.1}% +-{:.1}", arm.advantage * 100.0, arm.deviation * 196.0),
             ]
