@@ -28,7 +28,9 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use gapless_placement::balance::{Balancer, Class, Config, Prior, Regime, Report, Saved};
+use gapless_placement::balance::{
+    Balancer, Class, Config, Prior, Regime, Report, Saved, Situation,
+};
 use gapless_placement::{Cluster, Profile, ShapeId};
 use gapless_store::{Expect, Store, StoreError};
 use gapless_telemetry::Metrics;
@@ -112,7 +114,11 @@ impl Balance {
     pub(crate) fn tick(&self, with: impl Fn(&mut dyn FnMut(&mut Cluster)), metrics: &Metrics) {
         let Some(inner) = &self.inner else { return };
         let mut regime = inner.lock().balancer.regime();
-        with(&mut |cluster| regime = Regime::of_cluster(cluster.state(), regime));
+        let mut seen = None;
+        with(&mut |cluster| {
+            regime = Regime::of_cluster(cluster.state(), regime);
+            seen = Situation::of_cluster(cluster);
+        });
         let (table, classes) = {
             let inner = &mut *inner.lock();
             let changed = inner.features.iter_mut().filter_map(|(shape, kind)| {
@@ -121,7 +127,7 @@ impl Balance {
                 is_new.then_some((*shape, class))
             });
             let classes: Vec<(ShapeId, Class)> = changed.collect();
-            (inner.balancer.tick(regime), classes)
+            (inner.balancer.tick(regime, seen.as_ref()), classes)
         };
         if table.is_none() && classes.is_empty() {
             return;

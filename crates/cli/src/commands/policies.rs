@@ -1,6 +1,7 @@
 //! `gapless policies`: the placement policies, which of them pull against which, and what
 //! the balancer learned about weighing them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use clap::Subcommand;
@@ -9,7 +10,7 @@ use gapless_api::{
     conflicts_path,
 };
 use gapless_placement::Profile;
-use gapless_placement::balance::{Class, ContextReport, Regime, Report};
+use gapless_placement::balance::{Class, ContextReport, Regime, Report, SituationReport};
 use gapless_placement::conflicts::Conflicts;
 use gapless_placement::registry::{self, POLICIES, Phase};
 use serde_json::{Value, json};
@@ -264,10 +265,37 @@ fn render(told: &BalanceReport, policy: Option<&str>) -> String {
     let rollbacks: Vec<String> =
         report.rollbacks.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let _ = writeln!(text, "Returns to the default weights: {}\n", rollbacks.join(", "));
+    if let Some(situation) = &report.situation {
+        text.push_str(&resembled(situation));
+        text.push('\n');
+    }
     match policy {
         Some(policy) => text + &weighed(report, policy),
         None => report.contexts.iter().fold(text, |text, context| text + &one(context) + "\n"),
     }
+}
+
+/// What the present is like, and what that makes of the weights that are known.
+fn resembled(situation: &SituationReport) -> String {
+    let listed = |of: &BTreeMap<String, f32>, figure: fn(f32) -> String| {
+        let mut all: Vec<(&String, &f32)> = of.iter().collect();
+        all.sort_by(|a, b| b.1.total_cmp(a.1));
+        let one = |(name, value): (&String, &f32)| format!("{name} {}", figure(*value));
+        all.into_iter().map(one).collect::<Vec<_>>().join("; ")
+    };
+    let mut text = String::new();
+    if situation.seen.is_empty() {
+        text.push_str("Situation: too little runs to tell\n");
+    } else {
+        let _ =
+            writeln!(text, "Situation: {}", listed(&situation.seen, |value| format!("{value:.2}")));
+        let alike = listed(&situation.alike, |share| format!("{:.0}%", share * 100.0));
+        let _ = writeln!(text, "Most like, of simulated cases, by what they count for: {alike}");
+    }
+    let expected = listed(&situation.expected, |gain| format!("{:+.1}%", gain * 100.0));
+    let _ = writeln!(text, "Expected against the default: {expected}");
+    let favourite = situation.favourite.as_deref().unwrap_or("default");
+    text + &format!("Favoured for all together: {favourite}\n")
 }
 
 /// What one policy weighs in each context.
@@ -329,7 +357,7 @@ fn one(context: &ContextReport) -> String {
         .map(|arm| {
             vec![
                 format!("  {}", arm.name),
-                format!("{:.1}%", arm.share * 100.0),
+                format!("{:.2}%", arm.share * 100.0),
                 arm.plays.to_string(),
                 format!("{:+.1}% +-{:.1}", arm.advantage * 100.0, arm.deviation * 196.0),
             ]

@@ -7,7 +7,7 @@
 //! | one run | [`play`] |
 //! | weights that never change | [`contenders`] |
 //! | searching weights | [`search`] |
-//! | making the prior that is shipped | [`tune`] |
+//! | making the prior that is shipped | [`tune`], [`portfolio`] |
 //! | everybody against everybody | [`compare`], [`summary`] |
 //! | regret over time | [`plots`] |
 //! | which scores pull against which | [`conflicts`] |
@@ -18,6 +18,7 @@ mod contenders;
 mod mixes;
 mod play;
 mod plots;
+mod portfolio;
 mod search;
 mod summary;
 mod tune;
@@ -71,6 +72,9 @@ pub struct Args {
     /// Instead: search weights on the mixes for tuning and print the prior that is shipped
     #[arg(long)]
     tune: bool,
+    /// With --tune: keep the arms of the prior, and only measure anew what each is worth where
+    #[arg(long, requires = "tune")]
+    keep_arms: bool,
     /// Instead: which scores pull against which, over the candidates of real decisions
     #[arg(long)]
     conflicts: bool,
@@ -101,9 +105,10 @@ pub async fn run(args: Args) -> Result<bool> {
     }
     if args.tune {
         let (generations, threads) = (args.generations as usize, args.threads as usize);
-        let work = on_a_thread(move || tune::tune(generations, threads, &is_told));
+        let kept = args.keep_arms.then_some(prior);
+        let work = on_a_thread(move || tune::tune(generations, kept, threads, &is_told));
         let Some(prior) = stop_on_interrupt(&stop, work).await? else { return Ok(false) };
-        println!("{}", serde_json::to_string_pretty(&prior)?);
+        print!("{}", tune::written(&prior)?);
         return Ok(true);
     }
     let effort = Effort {
@@ -310,6 +315,7 @@ mod tests {
             prior: None,
             plots: None,
             tune: false,
+            keep_arms: false,
             conflicts: false,
             list: false,
             json: false,

@@ -1,109 +1,171 @@
 //! `gapless lab balance --tune`: makes the prior that is shipped.
 //!
-//! 1. A search for weights that are good on all cells (mixes it may be tuned on, on each
-//!    cluster) whose nodes last, and one on those where some may be taken away. They begin
-//!    with the best of what is known: by hand, or shipped until now.
-//! 2. For each cell a search that begins with the best of those.
-//! 3. Of what was found, the few vectors that together serve all of these cells best.
-//! 4. For each vector, what it was worth in each regime, against the default weights, to
-//!    all classes together and to each, over all cells: the prior's rows. Measured in
-//!    runs in which it alone was played: what a few instances gain by playing it among
-//!    others is something else.
+//! 1. Cells: the mixes it may be tuned on and as many drawn at random as it takes to have
+//!    seen something like the next one, each on every cluster.
+//! 2. A search for weights that are good on all cells whose nodes last, and one on those
+//!    where some may be taken away. They begin with the best of what is known: by hand, or
+//!    shipped until now.
+//! 3. The few vectors that together serve all cells best. Each cell falls to the one that
+//!    serves it best, each vector is searched on for its own cells, and again: clusters of
+//!    cells as k-means has them, with a search where that has a mean.
+//! 4. For each cell, what each vector was worth against the default weights, and what of
+//!    the cell a platform could have seen: the prior's cases. Measured in runs in which a
+//!    vector alone was played: what a few instances gain by playing it among others is
+//!    something else.
 //!
-//! Each generation of a search is run with another seed, as what is best with one is
-//! made for its troubles: one that meets few failures teaches that they do not matter.
-//! What is chosen is measured with seeds no search has had, and neither are those that
-//! anything is compared with.
+//! Each generation of a search is run with another seed and on other cells, as what is
+//! best with one is made for its troubles: one that meets few failures teaches that they
+//! do not matter. What is chosen is measured with seeds no search has had, and neither are
+//! those that anything is compared with.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use gapless_placement::Profile;
-use gapless_placement::balance::{Class, Prior, PriorArm, PriorRow, Regime, Weights};
+use gapless_placement::balance::{FEATURE_NAMES, Prior, PriorArm, PriorCase, Situation, Weights};
 use gapless_sim::placing::Outcome;
 
 use super::contenders::{by_hand, kubernetes};
-use super::mixes::MIXES;
+use super::mixes::{MIXES, drawn};
 use super::play::{Cell, WARM_UP, on_threads};
+use super::portfolio::{Candidate, Group, SEED_CHOOSE, SEED_TUNE, objective};
 use super::search::search;
+use super::worlds::worlds;
 
-/// Seeds of searches begin here; what is measured has seeds below.
-const SEED_TUNE: u64 = 1_000;
-/// Seeds by which arms are chosen and rows are filled begin here.
-const SEED_CHOOSE: u64 = 9_000;
-/// How many of these.
-const SEEDS: u64 = 3;
+/// Mixes drawn at random.
+const DRAWN: u64 = 40;
 /// Arms of the prior.
-const ARMS: usize = 7;
-/// Of all cells, a generation is run on so many: each time on others.
-const BATCH: usize = 8;
+const ARMS: usize = 8;
 /// The general vectors: of cells whose nodes last, and of those where some are taken away.
 const GENERAL_NAMES: [&str; 2] = ["general", "general-spot"];
-/// Generations of the search for a general vector, for each of a cell's own.
-const GENERAL: usize = 6;
-/// Instances of a context in a cell before it says anything.
-const INSTANCES_MIN: f64 = 100.0;
-/// The share of a run that a regime must take for the run to say anything of it.
-const GOOD_PART: f64 = 0.25;
-/// The least that a row's gain differs between workloads.
-const DEVIATION_MIN: f32 = 0.03;
+/// Generations of the search for a general vector, for each of a special one's.
+const GENERAL: usize = 3;
+/// How often special vectors are searched on.
+const ROUNDS: usize = 1;
 
-/// A vector that may become an arm.
-struct Candidate {
-    name: String,
-    weights: Weights,
-}
+/// Seeds by which cases are measured begin here.
+const SEED_CASE: u64 = 9_500;
+/// How many of these.
+const CASE_SEEDS: u64 = 3;
+/// The share of a run after a change in which nothing is what it was or will be.
+const CHANGING: f64 = 0.05;
 
-/// Makes a prior; none if stopped.
-pub(crate) fn tune(generations: usize, threads: usize, stop: &AtomicBool) -> Result<Option<Prior>> {
-    let tuned_on: Vec<_> = MIXES.into_iter().filter(|mix| mix.is_tuned_on).collect();
-    let cells = Cell::all(&tuned_on);
-    let base = Profile::balanced();
+/// The vectors of a prior; none if stopped.
+pub(crate) fn arms(
+    generations: usize,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Vec<PriorArm>>> {
+    let (cells, base) = (cells(), Profile::balanced());
     let mut candidates: Vec<Candidate> = known();
+    let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
     for (name, its) in groups(&cells) {
-        let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
         let group = Group { cells: &its, base: &base, threads, stop };
-        let Some(weights) = group.search(&starts, GENERAL * generations)? else {
-            return Ok(None);
-        };
+        let Some(weights) = group.search(&starts, GENERAL * generations) else { return Ok(None) };
         eprintln!("  {name}, {} cells: searched", its.len());
         candidates.push(Candidate { name: name.to_owned(), weights });
     }
-    let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
-    let Some(found) = on_threads(threads, &cells, stop, |cell| {
-        let seeds: Vec<u64> = (SEED_TUNE..SEED_TUNE + SEEDS).collect();
-        let weights = best_of(cell, &base, &starts, generations, &seeds);
-        eprintln!("  {}: searched", cell.name());
-        Candidate { name: format!("{}-{}", cell.mix.name, cell.world.name), weights }
-    })?
-    else {
+    let all = Group { cells: &cells, base: &base, threads, stop };
+    let effort = (ROUNDS, generations);
+    let Some(chosen) = all.portfolio(candidates, &GENERAL_NAMES, ARMS, effort)? else {
         return Ok(None);
     };
-    candidates.extend(found);
-    let Some(costs) = matrix(&cells, &candidates, &base, threads, stop)? else { return Ok(None) };
-    let is_general = |one: &Candidate| GENERAL_NAMES.contains(&&*one.name);
-    let general = (0..candidates.len()).filter(|at| is_general(&candidates[*at])).collect();
-    let chosen = choose(&costs, general);
-    let arms: Vec<PriorArm> = chosen
-        .iter()
-        .map(|at| PriorArm {
-            name: candidates[*at].name.as_str().into(),
-            weights: candidates[*at].weights.clone(),
-        })
-        .collect();
-    let Some(rows) = rows(&cells, &arms, &base, threads, stop)? else { return Ok(None) };
-    if rows.is_empty() {
-        bail!("no context had enough instances");
-    }
-    let mixes: Vec<&str> = tuned_on.iter().map(|mix| mix.name).collect();
+    let arm = |one: Candidate| PriorArm { name: one.name.as_str().into(), weights: one.weights };
+    // The default is there without being an arm of the prior.
+    let others = chosen.into_iter().filter(|one| one.name != "default");
+    Ok(Some(others.map(arm).collect()))
+}
+
+/// Makes a prior: with these arms, or with arms it searches. None if stopped.
+pub(crate) fn tune(
+    generations: usize,
+    kept: Option<Prior>,
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Prior>> {
+    let (arms, how) = match kept {
+        Some(prior) => (prior.arms, prior.made_by),
+        None => {
+            let Some(arms) = arms(generations, threads, stop)? else { return Ok(None) };
+            (arms, format!("arms by gapless lab balance --tune --generations {generations}"))
+        }
+    };
+    let mixes: Vec<&str> = MIXES.iter().filter(|m| m.is_tuned_on).map(|m| m.name).collect();
+    let Some(cases) = cases(&arms, threads, stop)? else { return Ok(None) };
     let made_by = format!(
-        "gapless lab balance --tune --generations {generations}: separable CMA-ES over the mixes \
-         {} on 3 clusters, seeds from {SEED_TUNE} on; chosen with seeds {SEED_CHOOSE} to {}",
+        "{}: separable CMA-ES over {} and {DRAWN} mixes drawn at random, on 3 clusters, seeds from \
+         {SEED_TUNE} on; chosen with seeds from {SEED_CHOOSE} on; cases with {CASE_SEEDS} seeds \
+         from {SEED_CASE} on",
+        how.split(':').next().unwrap_or_default(),
         mixes.join(", "),
-        SEED_CHOOSE + SEEDS - 1
     );
-    Ok(Some(Prior { made_by, arms, rows }))
+    let features = FEATURE_NAMES.map(str::to_owned).to_vec();
+    Ok(Some(Prior { made_by, arms, features, cases }))
+}
+
+/// A prior as it is shipped: a line for each arm and each case.
+pub(crate) fn written(prior: &Prior) -> Result<String> {
+    let lines =
+        |all: Result<Vec<String>, serde_json::Error>| Ok::<_, anyhow::Error>(all?.join(",\n  "));
+    let arms = lines(prior.arms.iter().map(serde_json::to_string).collect())?;
+    let cases = lines(prior.cases.iter().map(serde_json::to_string).collect())?;
+    let (made_by, features) =
+        (serde_json::to_string(&prior.made_by)?, serde_json::to_string(&prior.features)?);
+    Ok(format!(
+        "{{\n\"madeBy\": {made_by},\n\"arms\": [\n  {arms}\n],\n\"features\": {features},\n\
+         \"cases\": [\n  {cases}\n]\n}}\n"
+    ))
+}
+
+/// What each arm was worth on each cell in runs in which it alone was played, and what was
+/// seen of the cell meanwhile. Where something changes halfway there are two cases.
+pub(crate) fn cases(
+    arms: &[PriorArm],
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Option<Vec<PriorCase>>> {
+    let (cells, base) = (cells(), Profile::balanced());
+    let found = on_threads(threads, &cells, stop, |cell| cases_of(cell, arms, &base))?;
+    Ok(found.map(|found| found.into_iter().flatten().collect()))
+}
+
+fn cases_of(cell: &Cell, arms: &[PriorArm], base: &Profile) -> Vec<PriorCase> {
+    let seeds = SEED_CASE..SEED_CASE + CASE_SEEDS;
+    let runs = |weights: &Weights| -> Vec<Outcome> {
+        seeds.clone().map(|seed| cell.fixed(base, weights, seed)).collect()
+    };
+    let default = runs(&Weights::default_profile());
+    let own: Vec<Vec<Outcome>> = arms.iter().map(|arm| runs(&arm.weights)).collect();
+    let parts: &[(f64, f64, &str)] = match cell.mix.changes() {
+        true => &[(WARM_UP, 0.5, ", first"), (0.5 + CHANGING, 1.0, ", then")],
+        false => &[(WARM_UP, 1.0, "")],
+    };
+    let of = |(from, to, part): &(f64, f64, &str)| {
+        let cost = |runs: &[Outcome]| -> f64 {
+            runs.iter().map(|run| run.over(*from, *to).objective()).sum()
+        };
+        let gain = |runs: &Vec<Outcome>| {
+            (((1.0 - cost(runs) / cost(&default)) * 1e4).round() / 1e4) as f32
+        };
+        // As it is seen while something that is likely to lead leads.
+        let seen = own.first().unwrap_or(&default)[0].situation(*from, *to)?;
+        Some(PriorCase {
+            name: format!("{}{part} on {}", cell.mix.name, cell.world.name).as_str().into(),
+            situation: Situation(seen.0.map(|number| (number * 1e3).round() / 1e3)),
+            gains: own.iter().map(gain).collect(),
+        })
+    };
+    parts.iter().filter_map(of).collect()
+}
+
+/// What the prior is made with: mixes written down and drawn, on every cluster.
+pub(crate) fn cells() -> Vec<Cell> {
+    let written: Vec<_> = MIXES.into_iter().filter(|mix| mix.is_tuned_on).collect();
+    let mut cells = Cell::all(&written);
+    for mix in (0..DRAWN).map(drawn) {
+        cells.extend(worlds().map(|world| Cell { mix: mix.clone(), world, is_tuned_on: true }));
+    }
+    cells
 }
 
 /// What a search may begin with: what was written down by hand, and the prior until now.
@@ -121,10 +183,6 @@ fn known() -> Vec<Candidate> {
         [("default", Weights::default_profile()), ("kubernetes", kubernetes())].map(candidate),
     );
     known
-}
-
-fn objective(cell: &Cell, base: &Profile, weights: &Weights, seed: u64) -> f64 {
-    cell.fixed(base, weights, seed).over(WARM_UP, 1.0).objective()
 }
 
 /// The best weights that a search finds for a cell with some seeds, beginning with the
@@ -163,190 +221,4 @@ fn groups(cells: &[Cell]) -> [(&'static str, Vec<Cell>); 2] {
     let (spot, lasting) = cells.iter().cloned().partition(has_spot);
     let [of_lasting, of_spot] = GENERAL_NAMES;
     [(of_lasting, lasting), (of_spot, spot)]
-}
-
-/// Cells that one vector is to be good on.
-struct Group<'a> {
-    cells: &'a [Cell],
-    base: &'a Profile,
-    threads: usize,
-    stop: &'a AtomicBool,
-}
-
-impl Group<'_> {
-    /// Each vector's cost, as a share of the default weights' with the same workload,
-    /// over some cells and one seed; nothing if stopped.
-    fn costs(&self, asked: &[Weights], cells: &[usize], seed: u64) -> Vec<f64> {
-        let mut all = vec![Weights::default_profile()];
-        all.extend_from_slice(asked);
-        let jobs: Vec<(&Weights, usize)> =
-            all.iter().flat_map(|w| cells.iter().map(move |cell| (w, *cell))).collect();
-        let cost = |(weights, cell): &(&Weights, usize)| {
-            objective(&self.cells[*cell], self.base, weights, seed)
-        };
-        let runs = on_threads(self.threads, &jobs, self.stop, cost).ok().flatten();
-        let runs = runs.unwrap_or_default();
-        let mut rows = runs.chunks(cells.len());
-        let Some(usual) = rows.next() else { return Vec::new() };
-        let share = |row: &[f64]| row.iter().zip(usual).map(|(cost, usual)| cost / usual).sum();
-        rows.map(share).collect()
-    }
-
-    /// The best of these on all cells; none if stopped.
-    fn best(&self, among: &[Weights]) -> Option<Weights> {
-        let all: Vec<usize> = (0..self.cells.len()).collect();
-        let mut sums = vec![0.0; among.len()];
-        for seed in SEED_TUNE..SEED_TUNE + SEEDS {
-            let costs = self.costs(among, &all, seed);
-            if costs.len() < among.len() {
-                return None;
-            }
-            sums.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost);
-        }
-        let least = (0..among.len()).min_by(|a, b| sums[*a].total_cmp(&sums[*b]))?;
-        Some(among[least].clone())
-    }
-
-    /// Weights that are good on all cells. Each generation has another seed and, where
-    /// there are many cells, others of them.
-    fn search(&self, starts: &[Weights], generations: usize) -> Result<Option<Weights>> {
-        let Some(start) = self.best(starts) else { return Ok(None) };
-        let count = self.cells.len();
-        let batch = BATCH.min(count);
-        let found = search(&start, generations, SEED_TUNE, |generation, asked| {
-            let cells: Vec<usize> =
-                (0..batch).map(|at| (generation * batch + at) % count).collect();
-            self.costs(asked, &cells, SEED_TUNE + generation as u64)
-        });
-        if self.stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        Ok(self.best(&[start, found.luckiest, found.middle]))
-    }
-}
-
-/// The cost of each candidate in each cell, as a share of the least there.
-fn matrix(
-    cells: &[Cell],
-    candidates: &[Candidate],
-    base: &Profile,
-    threads: usize,
-    stop: &AtomicBool,
-) -> Result<Option<Vec<Vec<f64>>>> {
-    let jobs: Vec<(usize, usize)> = (0..cells.len())
-        .flat_map(|cell| (0..candidates.len()).map(move |candidate| (cell, candidate)))
-        .collect();
-    let costs = on_threads(threads, &jobs, stop, |(cell, candidate)| {
-        let of = |seed| {
-            let weights = &candidates[*candidate].weights;
-            objective(&cells[*cell], base, weights, seed)
-        };
-        (SEED_CHOOSE..SEED_CHOOSE + SEEDS).map(of).sum::<f64>()
-    })?;
-    Ok(costs.map(|costs| {
-        let rows = costs.chunks(candidates.len());
-        rows.map(|row| {
-            let least = row.iter().copied().fold(f64::INFINITY, f64::min);
-            row.iter().map(|cost| cost / least).collect()
-        })
-        .collect()
-    }))
-}
-
-/// Candidates that together with those already chosen serve the cells best, one after
-/// the other.
-fn choose(costs: &[Vec<f64>], mut chosen: Vec<usize>) -> Vec<usize> {
-    let count = costs.first().map_or(0, Vec::len);
-    while chosen.len() < ARMS.min(count) {
-        let with = |one: &usize| {
-            let best = |row: &Vec<f64>| {
-                chosen.iter().chain([one]).map(|at| row[*at]).fold(f64::INFINITY, f64::min)
-            };
-            costs.iter().map(best).sum::<f64>()
-        };
-        let left = (0..count).filter(|at| !chosen.contains(at));
-        let Some(next) = left.min_by(|a, b| with(a).total_cmp(&with(b))) else { break };
-        chosen.push(next);
-    }
-    chosen
-}
-
-/// What each arm was worth in each context, by runs in which it alone was played.
-fn rows(
-    cells: &[Cell],
-    arms: &[PriorArm],
-    base: &Profile,
-    threads: usize,
-    stop: &AtomicBool,
-) -> Result<Option<Vec<PriorRow>>> {
-    let jobs: Vec<(&Cell, u64)> =
-        cells.iter().flat_map(|cell| (0..SEEDS).map(move |n| (cell, SEED_CHOOSE + n))).collect();
-    let gains = on_threads(threads, &jobs, stop, |(cell, seed)| {
-        let default = cell.fixed(base, &Weights::default_profile(), *seed);
-        let gains_of = |arm: &PriorArm| gains(&cell.fixed(base, &arm.weights, *seed), &default);
-        arms.iter().map(gains_of).collect::<Vec<_>>()
-    })?;
-    let Some(gains) = gains else { return Ok(None) };
-    let mut by_row: BTreeMap<(Option<Class>, Regime, usize), Vec<f64>> = BTreeMap::new();
-    for run in &gains {
-        for (arm, contexts) in run.iter().enumerate() {
-            for ((class, regime), gain) in contexts {
-                by_row.entry((*class, *regime, arm)).or_default().push(*gain);
-            }
-        }
-    }
-    let row = |((class, regime, arm), gains): (&(Option<Class>, Regime, usize), &Vec<f64>)| {
-        let count = gains.len() as f64;
-        let mean = gains.iter().sum::<f64>() / count;
-        let squares = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>();
-        let deviation = (squares / count).sqrt() as f32;
-        // Few cells say less than many.
-        let few = 0.15 / (count as f32).sqrt();
-        PriorRow {
-            class: *class,
-            regime: *regime,
-            arm: arms[*arm].name.clone(),
-            gain: (mean * 1e4).round() as f32 / 1e4,
-            deviation: ((deviation.max(DEVIATION_MIN).hypot(few)) * 1e4).round() / 1e4,
-        }
-    };
-    Ok(Some(by_row.iter().map(row).collect()))
-}
-
-/// The gains of one run over another with the same workload: of all classes together in
-/// the regimes that were there for a good part of both, and of each class.
-fn gains(own: &Outcome, default: &Outcome) -> Vec<((Option<Class>, Regime), f64)> {
-    let mut gains = Vec::new();
-    let all: f64 = own.contexts.values().map(|(count, _)| count).sum();
-    let whole = 1.0 - own.over(WARM_UP, 1.0).objective() / default.over(WARM_UP, 1.0).objective();
-    for regime in Regime::ALL {
-        let count = |of: &Outcome| -> f64 {
-            let its = of.contexts.iter().filter(|((_, in_regime), _)| *in_regime == regime);
-            its.map(|(_, (count, _))| count).sum()
-        };
-        if count(own).min(count(default)) >= GOOD_PART * all {
-            gains.push(((None, regime), whole));
-        }
-    }
-    for (context, (count, cost)) in &own.contexts {
-        let Some((default_count, default_cost)) = default.contexts.get(context) else { continue };
-        if count.min(*default_count) >= INSTANCES_MIN {
-            gains.push(((Some(context.0), context.1), 1.0 - cost / default_cost));
-        }
-    }
-    gains
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn candidates_are_chosen_for_what_they_add() {
-        // The first is good everywhere, the third best in the last cell, the second a
-        // little better than the first in the first.
-        let costs = vec![vec![1.02, 1.0, 2.0], vec![1.0, 1.1, 2.0], vec![1.3, 1.4, 1.0]];
-        assert_eq!(choose(&costs, Vec::new())[..2], [0, 2]);
-        assert_eq!(choose(&costs, vec![1])[..2], [1, 2]);
-    }
 }

@@ -8,11 +8,13 @@ use foldhash::fast::FixedState;
 
 use super::class::Class;
 use super::context::Context;
-use super::estimate::{Draws, UNKNOWN_DEVIATION};
+use super::estimate::Draws;
 use super::guard::Rollback;
+use super::outlook::Outlook;
 use super::prior::Prior;
 use super::refine::mutate;
 use super::regime::{REGIME_COUNT, Regime};
+use super::situation::Situation;
 use super::table::{ArmId, Played, Share, Table};
 use super::weights::Weights;
 use crate::profile::Profile;
@@ -23,9 +25,6 @@ const SHAPES_MAX: usize = 50_000;
 const USUAL_SHARE: f32 = 0.02;
 /// Costs of a shape before they are usual.
 const USUAL_AFTER: u32 = 5;
-/// How much of what is known in one regime is believed of the same class in another.
-const BORROWED: f32 = 0.7;
-
 /// How a balancer learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
@@ -33,6 +32,9 @@ pub struct Config {
     pub seed: u64,
     /// At most this share of decisions is not played by the leader.
     pub explore_max: f32,
+    /// The same where the leader is known to be better than the default, and costs are what
+    /// they were: an instance that is placed apart opens a node for itself, and others follow.
+    pub explore_sure: f32,
     /// At least this share is always the default arm's, unless frozen.
     pub default_min: f32,
     /// How much worse than the default the leader may be, as a share of the cost.
@@ -53,7 +55,8 @@ impl Default for Config {
         Config {
             seed: 1,
             explore_max: 0.01,
-            default_min: 0.004,
+            explore_sure: 0.0005,
+            default_min: 0.00025,
             bound: 0.02,
             windows: 5,
             rest: 20,
@@ -123,6 +126,10 @@ pub struct Balancer {
     pub(crate) next_arm: u32,
     pub(crate) contexts: BTreeMap<Key, Context>,
     pub(crate) regime: Regime,
+    /// What is seen of the cluster, as a moving mean.
+    pub(crate) situation: Option<Situation>,
+    /// What that makes of the prior's arms, without and with nodes that may be taken away.
+    pub(crate) outlook: [Outlook; 2],
     usual: HashMap<u64, Usual, FixedState>,
     pub(crate) draws: Draws,
     pub(crate) is_frozen: bool,
@@ -141,6 +148,8 @@ impl Balancer {
             next_arm: 1,
             contexts: BTreeMap::new(),
             regime: Regime::default(),
+            situation: None,
+            outlook: Default::default(),
             usual: HashMap::default(),
             draws: Draws::new(config.seed),
             is_frozen: false,
@@ -149,6 +158,9 @@ impl Balancer {
         };
         for arm in balancer.prior.arms.clone() {
             balancer.add_arm(arm.name, arm.weights, None);
+        }
+        for has_spot in [false, true] {
+            balancer.look(has_spot);
         }
         balancer
     }
@@ -203,10 +215,15 @@ impl Balancer {
         }
     }
 
-    /// Time has passed and the cluster is in this regime. The new table, if it changed.
-    pub fn tick(&mut self, regime: Regime) -> Option<Arc<Table>> {
+    /// Time has passed and the cluster is in this regime and situation. The new table, if
+    /// it changed.
+    pub fn tick(&mut self, regime: Regime, seen: Option<&Situation>) -> Option<Arc<Table>> {
         let mut has_changed = std::mem::replace(&mut self.regime, regime) != regime;
         if !self.is_frozen {
+            if let Some(seen) = seen {
+                self.situation.get_or_insert(*seen).follow(seen);
+            }
+            has_changed |= self.look(regime.has_spot());
             let config = self.config;
             // Those of all classes first: classes follow them.
             let due: Vec<Key> = self
@@ -252,7 +269,7 @@ impl Balancer {
     }
 
     /// Has the classes of a regime follow what leads for all of them.
-    fn follow(&mut self, regime: Regime) {
+    pub(crate) fn follow(&mut self, regime: Regime) {
         let leader = self.context((None, regime)).leader;
         let classes = self.contexts.iter_mut();
         for (_, context) in classes.filter(|((class, of), _)| class.is_some() && *of == regime) {
@@ -312,7 +329,7 @@ impl Balancer {
             let mut context = Context::new(known.into_iter());
             context.is_known = is_known;
             if key.0.is_none()
-                && let Some(favourite) = self.favourite(key.1)
+                && let Some(favourite) = self.outlook[usize::from(key.1.has_spot())].favourite
             {
                 context.prefer(favourite);
             }
@@ -325,56 +342,27 @@ impl Balancer {
         self.contexts.get_mut(&key).expect("inserted above")
     }
 
-    /// The arm that the prior has best over all regimes of the same nodes: changing from
-    /// one to another at each border of fullness costs too, as what was placed by the one
-    /// is in the way of the other.
-    fn favourite(&self, regime: Regime) -> Option<ArmId> {
-        let shared = self.arms.iter().filter(|arm| arm.home.is_none());
-        let overall = shared.filter_map(|arm| {
-            let gains = alike(regime).filter_map(|r| self.prior.gain(None, r, &arm.name));
-            let gains: Vec<f32> = gains.map(|(gain, _)| gain).collect();
-            (!gains.is_empty()).then(|| (arm.id, gains.iter().sum::<f32>() / gains.len() as f32))
-        });
-        overall.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(id, _)| id)
-    }
-
-    /// What is known of an arm in a context that was not played yet: by the prior, else
-    /// by the same class in other regimes, believed less.
-    fn known(&self, arm: &Arm, (class, regime): Key) -> Option<(f32, f32)> {
-        if let Some(known) = self.prior.gain(class, regime, &arm.name) {
-            return Some(known);
+    /// What each arm plays in a context that there is: `(arm, share)`.
+    pub(crate) fn shares(&self, key: Key) -> Vec<(ArmId, f32)> {
+        let context = &self.contexts[&key];
+        if self.is_frozen {
+            return vec![(context.leader, 1.0)];
         }
-        let elsewhere = |other: Regime| {
-            let context = self.contexts.get(&(class, other)).filter(|c| c.windows > 0);
-            let learned = context.and_then(|context| {
-                let (default, of) = (context.estimate(ArmId::DEFAULT)?, context.estimate(arm.id)?);
-                let variance = default.variance + of.variance;
-                Some((of.mean - default.mean, variance.sqrt()))
-            });
-            learned.or_else(|| self.prior.gain(class, other, &arm.name))
-        };
-        let mut found: Vec<(f32, f32)> = alike(regime).filter_map(&elsewhere).collect();
-        if found.is_empty() {
-            found = Regime::ALL.into_iter().filter_map(elsewhere).collect();
-        }
-        let count = found.len() as f32;
-        let mean = found.iter().map(|(mean, _)| mean).sum::<f32>() / count;
-        let deviation = found.iter().map(|(_, deviation)| deviation).sum::<f32>() / count;
-        (count > 0.0).then(|| (BORROWED * mean, deviation.hypot(UNKNOWN_DEVIATION / 2.0)))
+        let together = self.contexts.get(&(None, key.1));
+        let follows = together.filter(|together| together.leader == context.leader);
+        let is_better = context.is_better() || follows.is_some_and(Context::is_better);
+        let is_alarmed = context.is_alarmed() || together.is_some_and(Context::is_alarmed);
+        let tried = together.and_then(|together| together.tried);
+        context.shares(&self.config, tried, is_better, is_alarmed)
     }
 
     /// What is to be played in the current regime.
     pub fn table(&mut self) -> Arc<Table> {
         let mut table = Table::new(self.regime);
-        let tried = self.context((None, self.regime)).tried;
         for class in Class::all() {
             self.context((Some(class), self.regime));
-            let context = &self.contexts[&(Some(class), self.regime)];
-            let shares = match self.is_frozen {
-                true => vec![(context.leader, 1.0)],
-                false => context.shares(&self.config, tried),
-            };
-            let shares: Vec<Share> = shares
+            let shares: Vec<Share> = self
+                .shares((Some(class), self.regime))
                 .into_iter()
                 .filter_map(|(id, share)| {
                     let arm = self.arms.iter().find(|arm| arm.id == id)?;
@@ -385,9 +373,4 @@ impl Balancer {
         }
         Arc::new(table)
     }
-}
-
-/// The regimes in which the same nodes are more or less full.
-fn alike(regime: Regime) -> impl Iterator<Item = Regime> {
-    Regime::ALL.into_iter().filter(move |other| other.has_spot() == regime.has_spot())
 }

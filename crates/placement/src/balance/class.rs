@@ -67,6 +67,16 @@ impl Class {
         self.0 as usize
     }
 
+    /// Whether starts take a good part of its instances' lives.
+    pub const fn is_start_bound(self) -> bool {
+        self.has(0)
+    }
+
+    /// Whether starts come in crowds.
+    pub const fn is_bursty(self) -> bool {
+        self.has(1)
+    }
+
     const fn has(self, bit: u8) -> bool {
         self.0 >> bit & 1 == 1
     }

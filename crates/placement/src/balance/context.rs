@@ -31,6 +31,8 @@ const DEPART_DEVIATIONS: f32 = 3.0;
 const SWITCH_GAIN: f32 = 0.004;
 /// What a new window counts for in the level and the spread.
 const NEW_SHARE: f32 = 0.2;
+/// The same in the slow level.
+const SLOW_SHARE: f32 = 0.02;
 /// Below this many windows nothing is refined.
 const REFINE_AFTER: u32 = 10;
 /// Tried so long without being better, a new vector is given up.
@@ -61,6 +63,8 @@ pub(crate) struct Context {
     pub(crate) tried: Option<ArmId>,
     /// Mean cost.
     pub(crate) level: f32,
+    /// The same over many more windows.
+    pub(crate) slow_level: f32,
     /// Variance of a cost around what is usual for its shape, as a share of the level's square.
     spread: f32,
     window: Window,
@@ -102,6 +106,7 @@ impl Context {
             is_known: false,
             tried: None,
             level: 0.0,
+            slow_level: 0.0,
             spread: 0.25,
             window: Window::default(),
             guard: Guard::default(),
@@ -119,6 +124,21 @@ impl Context {
 
     pub(crate) fn estimate(&self, arm: ArmId) -> Option<&Estimate> {
         self.arms.iter().find(|played| played.arm == arm).map(|played| &played.estimate)
+    }
+
+    /// Arms are expected to be better than the default by so much more than before.
+    pub(crate) fn shift(&mut self, more: &[(ArmId, f32)]) {
+        let of = |arm: ArmId| more.iter().find(|(id, _)| *id == arm).map(|(_, more)| *more);
+        // What was made up near the leader changes as the leader does.
+        let leads = of(self.leader).unwrap_or(0.0);
+        let leader = self.leader;
+        for played in self.arms.iter_mut().filter(|played| played.arm != leader) {
+            match of(played.arm) {
+                Some(more) => played.estimate.mean += more - leads,
+                None if played.arm == ArmId::DEFAULT => played.estimate.mean -= leads,
+                None => {}
+            }
+        }
     }
 
     /// How much better the leader is than the default, as a share, and its standard deviation.
@@ -180,6 +200,8 @@ impl Context {
         let Some(mean) = window.mean() else { return };
         let is_first = self.level <= 0.0;
         self.level = if is_first { mean } else { self.level + NEW_SHARE * (mean - self.level) };
+        let share = if is_first { 1.0 } else { SLOW_SHARE };
+        self.slow_level += share * (self.level - self.slow_level);
         let spread = window.spread(self.level.max(f32::MIN_POSITIVE));
         self.spread += NEW_SHARE * (spread.clamp(1e-4, 100.0) - self.spread);
     }
@@ -315,44 +337,5 @@ impl Context {
     pub(crate) fn add(&mut self, arm: ArmId) {
         let estimate = Estimate::new(-0.005, 0.05);
         self.arms.push(Played { arm, estimate, is_new: true, age: 0 });
-    }
-
-    /// Draws who is tried next: by the chance that it is the best (Thompson 1933).
-    fn try_one(&mut self, draws: &mut Draws) {
-        let others = self.arms.iter().filter(|played| {
-            let is_own = played.is_new || self.base.is_none();
-            played.arm != self.leader && played.arm != ArmId::DEFAULT && is_own
-        });
-        let drawn = others.map(|played| {
-            let estimate = &played.estimate;
-            (played.arm, estimate.mean + estimate.deviation() * draws.normal())
-        });
-        self.tried = drawn.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(arm, _)| arm);
-    }
-
-    /// What each arm plays: `(arm, share)`, the leader's last. `tried` is tried by all
-    /// classes together, so that its instances meet each other as they would if it led.
-    pub(crate) fn shares(&self, config: &Config, tried: Option<ArmId>) -> Vec<(ArmId, f32)> {
-        let share = |arm: ArmId, least: f32| {
-            let hope = self.estimate(arm).map_or(0.5, Estimate::better);
-            (config.explore_max * 2.0 * hope).clamp(least, config.explore_max)
-        };
-        let mut shares = Vec::with_capacity(4);
-        let mut left = config.explore_max;
-        let mut push = |arm: ArmId, share: f32| {
-            let share = share.min(left);
-            left -= share;
-            shares.push((arm, share));
-        };
-        if self.leader != ArmId::DEFAULT {
-            push(ArmId::DEFAULT, share(ArmId::DEFAULT, config.default_min));
-        }
-        let is_other = |arm: &ArmId| *arm != self.leader && *arm != ArmId::DEFAULT;
-        for tried in [self.tried.filter(is_other), tried.filter(is_other)].into_iter().flatten() {
-            push(tried, share(tried, 0.0) / 2.0);
-        }
-        let explored: f32 = shares.iter().map(|(_, share)| share).sum();
-        shares.push((self.leader, 1.0 - explored));
-        shares
     }
 }

@@ -14,7 +14,7 @@ use super::balancer::Config;
 use super::window::{Tally, Window};
 
 /// How many standard deviations tell worse from bad luck.
-const WORSE_DEVIATIONS: f32 = 1.3;
+const WORSE_DEVIATIONS: f32 = 2.0;
 const FAILING_DEVIATIONS: f32 = 3.0;
 /// Failures more than the default has, before anything is made of them.
 const FAILING_MORE: f32 = 0.01;
@@ -54,6 +54,8 @@ pub(crate) struct Guard {
     differences: VecDeque<(f32, f32)>,
     /// Windows in a row whose costs were nonsense.
     nonsense: u32,
+    /// Windows in which the leader failed more, less those in which it did not.
+    failing: u32,
     leader: Rate,
     default: Rate,
 }
@@ -106,7 +108,14 @@ impl Guard {
         self.default.add(default, keep);
         let more = self.leader.share() - self.default.share();
         let deviation = (self.leader.variance() + self.default.variance()).sqrt();
-        if more > FAILING_MORE + FAILING_DEVIATIONS * deviation {
+        // A node that is lost takes all at once that was on it: one misfortune, in a window
+        // or two, whoever put them there. What fails by its own doing goes on failing.
+        let is_more = more > FAILING_MORE + FAILING_DEVIATIONS * deviation;
+        self.failing = match is_more && leads.failed > 0 {
+            true => self.failing + 1,
+            false => self.failing.saturating_sub(1),
+        };
+        if self.failing >= config.windows {
             return Some(Rollback::Failing);
         }
         self.differences.push_back(difference?);

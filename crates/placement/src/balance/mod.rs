@@ -17,12 +17,14 @@
 //! | what decisions read | [`table`] |
 //! | what a placement is judged by | [`objective`] |
 //! | how good an arm is, and how sure that is | [`estimate`] |
-//! | one class in one regime: leader, exploration | [`context`] |
+//! | one class in one regime: who leads | [`context`] |
+//! | who is tried, and how much | [`explore`] |
 //! | what was seen of it in one window | [`window`] |
 //! | when not to trust, and when to go back | [`guard`] |
 //! | new weight vectors from good ones | [`refine`] |
 //! | all of it together | [`balancer`] |
-//! | where it begins, and what is kept | [`prior`], [`saved`] |
+//! | what the present resembles, and what did well there | [`situation`], [`prior`], [`outlook`] |
+//! | what is kept | [`saved`] |
 //! | what was learned, for people | [`report`] |
 //!
 //! What always holds: the default arm (the profile as it is) takes part in every
@@ -40,13 +42,16 @@ mod balancer;
 mod class;
 mod context;
 mod estimate;
+mod explore;
 mod guard;
 mod objective;
+mod outlook;
 mod prior;
 mod refine;
 mod regime;
 mod report;
 mod saved;
+mod situation;
 mod table;
 mod weights;
 mod window;
@@ -55,10 +60,11 @@ pub use balancer::{Balancer, Config, Observation};
 pub use class::{CLASS_COUNT, Class, ContextError, Features};
 pub use guard::Rollback;
 pub use objective::{Cost, EXPOSURE_COST, FAILURE_COST, NODE_COST, UNAVOIDABLE};
-pub use prior::{Prior, PriorArm, PriorError, PriorRow};
+pub use prior::{Prior, PriorArm, PriorCase, PriorError};
 pub use regime::{REGIME_COUNT, Regime};
-pub use report::{ArmReport, ContextReport, Report};
+pub use report::{ArmReport, ContextReport, Report, SituationReport};
 pub use saved::{Saved, SavedError};
+pub use situation::{FEATURE_NAMES, FEATURES, Situation};
 pub use table::{ArmId, Played, Share, Table};
 pub use weights::{SCORES, WEIGHT_MAX, WeightError, Weights, scores};
 

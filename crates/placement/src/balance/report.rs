@@ -9,11 +9,15 @@ use super::balancer::{Balancer, Key};
 use super::class::Class;
 use super::guard::Rollback;
 use super::regime::Regime;
+use super::situation::FEATURE_NAMES;
 use super::table::ArmId;
 use super::weights::Weights;
 
 /// Half a 95% interval, in standard deviations.
 const Z95: f32 = 1.96;
+
+/// Cases that are named.
+const ALIKE_SHOWN: usize = 4;
 
 /// What a balancer learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +31,24 @@ pub struct Report {
     pub observed: u64,
     /// How often contexts went back to the default, by reason.
     pub rollbacks: BTreeMap<String, u64>,
-    /// Contexts that were played, or are known from the prior.
+    /// What the present resembles, and what follows from it.
+    pub situation: Option<SituationReport>,
+    /// Contexts that were played, and those of the present regime.
     pub contexts: Vec<ContextReport>,
+}
+
+/// What the prior expects where the cluster is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SituationReport {
+    /// What is seen: by name, about 0 to 1; nothing while there is little to be seen.
+    pub seen: BTreeMap<String, f32>,
+    /// The cases that are most like it, and what each counts for, of 1.
+    pub alike: BTreeMap<String, f32>,
+    /// What each arm is expected to gain over the default, as a share of the cost.
+    pub expected: BTreeMap<String, f32>,
+    /// The arm that is favoured for all classes together.
+    pub favourite: Option<String>,
 }
 
 /// One class in one regime.
@@ -91,28 +111,40 @@ impl Balancer {
             .iter()
             .map(|reason| (reason.as_str().to_owned(), self.rollbacks(*reason)));
         let contexts = self.contexts.iter();
-        let told = contexts.filter(|((class, regime), context)| {
-            context.windows > 0
-                || self.prior.rows.iter().any(|row| row.class == *class && row.regime == *regime)
+        let is_expected = !self.prior.cases.is_empty();
+        let told = contexts.filter(|((_, regime), context)| {
+            context.windows > 0 || is_expected && *regime == self.regime
         });
         Report {
             regime: self.regime,
             is_frozen: self.is_frozen,
             observed: self.observed,
             rollbacks: rollbacks.collect(),
+            situation: self.situation_report(),
             contexts: told.map(|(key, _)| self.context_report(*key)).collect(),
         }
     }
 
+    fn situation_report(&self) -> Option<SituationReport> {
+        let has_spot = self.regime.has_spot();
+        let mut alike = self.prior.likeness(self.situation.as_ref(), has_spot);
+        alike.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let outlook = &self.outlook[usize::from(has_spot)];
+        let seen = self.situation.iter().flat_map(|it| FEATURE_NAMES.iter().zip(it.0));
+        let case = |(at, share): &(usize, f32)| (self.prior.cases[*at].name.to_string(), *share);
+        let gain = |(id, (gain, _)): &(ArmId, (f32, f32))| (self.arm_name(*id).to_owned(), *gain);
+        (!alike.is_empty()).then(|| SituationReport {
+            seen: seen.map(|(name, value)| ((*name).to_owned(), value)).collect(),
+            alike: alike.iter().take(ALIKE_SHOWN).map(case).collect(),
+            expected: outlook.gains.iter().map(gain).collect(),
+            favourite: outlook.favourite.map(|id| self.arm_name(id).to_owned()),
+        })
+    }
+
     fn context_report(&self, (class, regime): Key) -> ContextReport {
         let context = &self.contexts[&(class, regime)];
-        let together = self.contexts.get(&(None, regime));
-        let tried = together.and_then(|together| together.tried);
         let (gain, deviation) = context.gain();
-        let shares = match self.is_frozen {
-            true => vec![(context.leader, 1.0)],
-            false => context.shares(&self.config, tried),
-        };
+        let shares = self.shares((class, regime));
         let share = |id: ArmId| shares.iter().find(|(arm, _)| *arm == id).map_or(0.0, |(_, s)| *s);
         let mut arms: Vec<ArmReport> = context
             .arms

@@ -14,11 +14,12 @@ use super::estimate::Draws;
 use super::guard::Rollback;
 use super::prior::{Prior, PriorArm};
 use super::regime::Regime;
+use super::situation::Situation;
 use super::table::ArmId;
 use super::weights::Weights;
 
 /// The version of what is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a balancer learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,7 @@ pub struct Saved {
     next_arm: u32,
     contexts: Vec<SavedContext>,
     regime: Regime,
+    situation: Option<Situation>,
     draws: Draws,
     is_frozen: bool,
     rollbacks: [u64; Rollback::ALL.len()],
@@ -90,6 +92,7 @@ impl Balancer {
             next_arm: self.next_arm,
             contexts: self.contexts.iter().map(context).collect(),
             regime: self.regime,
+            situation: self.situation,
             draws: self.draws,
             is_frozen: self.is_frozen,
             rollbacks: self.rollbacks,
@@ -119,6 +122,9 @@ impl Balancer {
             balancer.insert_arm(arm.id, arm.name, arm.weights, arm.home);
         }
         balancer.next_arm = saved.next_arm;
+        // Before there are contexts: what was learned has in it what was expected.
+        balancer.situation = saved.situation;
+        [false, true].into_iter().for_each(|has_spot| balancer.look_anew(has_spot));
         let contexts = saved.contexts.into_iter();
         balancer.contexts = contexts
             .map(|context| ((context.class, context.regime), context.learned))

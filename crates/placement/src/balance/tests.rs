@@ -8,7 +8,7 @@ const CLASS: Class = Class::new(true, false, false, false);
 fn prior() -> Prior {
     let arm = |name: &str, score| PriorArm { name: name.into(), weights: Weights::single(score) };
     let arms = vec![arm("good", "spot-risk"), arm("bad", "most-allocated")];
-    Prior { made_by: "a test".into(), arms, rows: Vec::new() }
+    Prior { made_by: "a test".into(), arms, ..Prior::default() }
 }
 
 /// A balancer with a world in which an arm's cost is `cost(name)`, with noise.
@@ -37,7 +37,7 @@ impl World {
             let played = Played { arm, class: CLASS, regime };
             self.balancer.observe(Observation { shape: 1, played, cost, failed });
         }
-        self.balancer.tick(regime);
+        self.balancer.tick(regime, None);
     }
 
     fn leader(&self, regime: Regime) -> String {
@@ -64,7 +64,13 @@ fn fair(name: &str, noise: f32) -> (f32, bool) {
 
 /// Tries more than the default does, so that tests are short; makes nothing up.
 fn calm() -> Config {
-    Config { explore_max: 0.1, default_min: 0.02, refines: false, ..Config::default() }
+    Config {
+        explore_max: 0.1,
+        explore_sure: 0.1,
+        default_min: 0.02,
+        refines: false,
+        ..Config::default()
+    }
 }
 
 #[test]
@@ -177,18 +183,84 @@ fn a_class_never_seen_plays_the_default() {
     let other = Class::new(false, true, true, true);
     let table = world.balancer.table();
     assert!(table.leader(other).is_none());
-    // Known by the prior, it leads at once.
-    let row = |gain| PriorRow {
-        class: Some(other),
-        regime: Regime::Normal,
-        arm: "good".into(),
-        gain,
-        deviation: 0.05,
+    // Expected to gain by the prior, an arm leads at once.
+    let leads = |gain| Balancer::new(calm(), knowing(gain, gain)).table().leader(other).is_some();
+    assert!(leads(0.2) && !leads(-0.05));
+}
+
+/// A situation with so much reserved.
+fn reserved(share: f32) -> Situation {
+    let mut situation = Situation::default();
+    situation.0[0] = share;
+    situation
+}
+
+/// A prior in which `good` gains so much where little is reserved, and so much where much is;
+/// `bad` the other way round.
+fn knowing(quiet: f32, busy: f32) -> Prior {
+    let case = |share: f32, gains: [f32; 2]| PriorCase {
+        name: "a case".into(),
+        situation: reserved(share),
+        gains: gains.to_vec(),
     };
-    let known = Prior { rows: vec![row(0.2)], ..prior() };
-    assert!(Balancer::new(calm(), known).table().leader(other).is_some());
-    let doubtful = Prior { rows: vec![row(0.01)], ..prior() };
-    assert!(Balancer::new(calm(), doubtful).table().leader(other).is_none());
+    let all = || [case(0.1, [quiet, busy]), case(0.9, [busy, quiet])];
+    let cases = (0..5).flat_map(|_| all()).collect();
+    Prior { cases, ..prior() }
+}
+
+#[test]
+fn when_the_situation_changes_what_is_known_of_the_new_one_leads() {
+    let mut world = World::new(Config::default(), knowing(0.3, 0.1));
+    let costs =
+        |name: &str, noise: f32| ((if name == "default" { 3.0 } else { 2.6 }) + 0.3 * noise, false);
+    for (share, leader) in [(0.1, "good"), (0.9, "bad"), (0.1, "good")] {
+        for _ in 0..40 {
+            world.window(100, Regime::Normal, costs);
+            world.balancer.tick(Regime::Normal, Some(&reserved(share)));
+        }
+        assert_eq!(world.leader(Regime::Normal), leader, "at {share}");
+        let report = world.balancer.report().situation.unwrap();
+        assert_eq!(report.favourite.as_deref(), Some(leader));
+        assert!((report.seen["reserved"] - share).abs() < 0.01);
+    }
+    let saved = world.balancer.save();
+    let back = Balancer::restore(Config::default(), knowing(0.3, 0.1), saved).unwrap();
+    assert_eq!(back.report(), world.balancer.report());
+}
+
+#[test]
+fn little_is_tried_where_much_is_known_and_more_once_costs_rise() {
+    let mut world = World::new(Config::default(), knowing(0.3, 0.3));
+    let good = |name: &str, noise| fair(if name == "default" { name } else { "good" }, noise);
+    (0..40).for_each(|_| world.window(100, Regime::Normal, good));
+    world.played.clear();
+    (0..100).for_each(|_| world.window(100, Regime::Normal, good));
+    let leader = world.leader(Regime::Normal);
+    let tried = 1.0 - world.share(&leader);
+    assert!(tried > 0.0 && tried < 0.004, "{tried}");
+    // Whatever leads becomes twice as bad as the default.
+    let turned =
+        |name: &str, noise: f32| ((if name == "default" { 3.0 } else { 6.0 }) + 0.8 * noise, false);
+    (0..10).for_each(|_| world.window(100, Regime::Normal, turned));
+    world.played.clear();
+    (0..10).for_each(|_| world.window(100, Regime::Normal, turned));
+    let tried = 1.0 - world.share(&leader);
+    assert!(tried > 0.004, "{tried}");
+    (0..60).for_each(|_| world.window(100, Regime::Normal, turned));
+    assert_eq!(world.leader(Regime::Normal), "default");
+}
+
+#[test]
+fn one_misfortune_is_not_held_against_the_leader() {
+    let mut world = World::new(calm(), prior());
+    (0..60).for_each(|_| world.window(100, Regime::Normal, fair));
+    assert_eq!(world.leader(Regime::Normal), "good");
+    // A node is lost, with what was on it: the leader's, as nearly all is.
+    let lost = |name: &str, noise| (fair(name, noise).0, name == "good" && noise > 0.0);
+    (0..2).for_each(|_| world.window(100, Regime::Normal, lost));
+    (0..20).for_each(|_| world.window(100, Regime::Normal, fair));
+    assert_eq!(world.balancer.rollbacks(Rollback::Failing), 0);
+    assert_eq!(world.leader(Regime::Normal), "good");
 }
 
 #[test]

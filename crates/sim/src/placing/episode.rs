@@ -6,7 +6,7 @@ mod starting;
 
 use std::sync::Arc;
 
-use gapless_placement::balance::{Balancer, Class, Features, Played, Regime};
+use gapless_placement::balance::{Balancer, Class, Features, Played, Regime, Situation};
 use gapless_placement::{Cluster, Load, NodeIndex, Profile, ShapeId, plain};
 use gapless_types::Time;
 
@@ -128,7 +128,7 @@ impl<'a> Episode<'a> {
             playing,
             features,
             regime: Regime::Low,
-            outcome: Outcome { stretches, ..Outcome::default() },
+            outcome: Outcome { stretches, situations: vec![None; STRETCHES], ..Outcome::default() },
             decayed: 0.0,
         }
     }
@@ -169,7 +169,7 @@ impl<'a> Episode<'a> {
 
     fn begin(&mut self) {
         if let Playing::Balanced(balancer) = &mut self.playing {
-            balancer.tick(self.regime);
+            balancer.tick(self.regime, None);
             self.cluster.set_table(Some(balancer.table()));
         }
         for function in 0..self.mix.functions.len() as u32 {
@@ -224,8 +224,11 @@ impl<'a> Episode<'a> {
             self.cluster.set_class(*shape, features.class());
         }
         self.regime = Regime::of_cluster(self.cluster.state(), self.regime);
+        let seen = Situation::of_cluster(&self.cluster);
+        let at = (self.now / self.seconds * STRETCHES as f64) as usize;
+        self.outcome.situations[at.min(STRETCHES - 1)] = seen;
         if let Playing::Balanced(balancer) = &mut self.playing
-            && let Some(table) = balancer.tick(self.regime)
+            && let Some(table) = balancer.tick(self.regime, seen.as_ref())
         {
             self.cluster.set_table(Some(table));
         }

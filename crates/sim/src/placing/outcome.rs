@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gapless_placement::balance::{Class, Cost, Regime};
+use gapless_placement::balance::{Class, Cost, FEATURES, Regime, Situation};
 use serde::Serialize;
 
 /// Means over instances.
@@ -52,6 +52,8 @@ impl Costs {
 pub struct Outcome {
     /// Means by stretch of the run, in order, all of the same length.
     pub stretches: Vec<Costs>,
+    /// What could be seen of the cluster, in the last moment of each stretch.
+    pub situations: Vec<Option<Situation>>,
     /// Node-seconds that anything was on, by price.
     pub node_s: f64,
     /// Decisions that played something else than the leader.
@@ -67,13 +69,26 @@ pub struct Outcome {
 impl Outcome {
     /// Means over a part of the run, by shares of it.
     pub fn over(&self, from: f64, to: f64) -> Costs {
-        let count = self.stretches.len() as f64;
-        let stretches = self.stretches.iter().enumerate().filter(|(at, _)| {
-            let at = *at as f64 / count;
-            at >= from - 1e-9 && at < to - 1e-9
-        });
         let mut all = Costs::default();
-        stretches.for_each(|(_, costs)| all.add(costs));
+        part(&self.stretches, from, to).for_each(|costs| all.add(costs));
         all
     }
+
+    /// What could be seen in a part of the run, on average; none if nothing could.
+    pub fn situation(&self, from: f64, to: f64) -> Option<Situation> {
+        let seen: Vec<Situation> = part(&self.situations, from, to).flatten().copied().collect();
+        let count = seen.len() as f32;
+        let mean = |at: usize| seen.iter().map(|one| one.0[at]).sum::<f32>() / count;
+        (!seen.is_empty()).then(|| Situation(std::array::from_fn::<f32, FEATURES, _>(mean)))
+    }
+}
+
+/// What of a run's stretches is between two shares of it.
+fn part<T>(stretches: &[T], from: f64, to: f64) -> impl Iterator<Item = &T> {
+    let count = stretches.len() as f64;
+    let is_in = move |at: usize| {
+        let at = at as f64 / count;
+        at >= from - 1e-9 && at < to - 1e-9
+    };
+    stretches.iter().enumerate().filter(move |(at, _)| is_in(*at)).map(|(_, one)| one)
 }

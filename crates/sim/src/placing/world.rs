@@ -137,12 +137,12 @@ impl Mix {
     }
 
     /// How much is reserved at this share of the run.
-    pub(crate) fn load_at(&self, at: f64) -> f64 {
+    pub fn load_at(&self, at: f64) -> f64 {
         if at < 0.5 { self.load.0 } else { self.load.1 }
     }
 
     /// A function's share at this share of the run.
-    pub(crate) fn share_at(&self, function: usize, at: f64) -> f64 {
+    pub fn share_at(&self, function: usize, at: f64) -> f64 {
         let there = (0..self.functions.len()).filter(|other| self.comes(*other, at));
         let all: f64 = there.map(|other| self.functions[other].share).sum();
         if self.comes(function, at) { self.functions[function].share / all } else { 0.0 }

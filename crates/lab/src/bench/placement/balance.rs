@@ -137,7 +137,7 @@ fn learning_ns(args: &Args) -> f64 {
         let shape = draw.below(SHAPES);
         balancer.observe(Observation { shape, played, cost, failed: false });
         if number % PER_TICK == 0
-            && let Some(new) = balancer.tick(Regime::Normal)
+            && let Some(new) = balancer.tick(Regime::Normal, None)
         {
             table = new;
         }
