@@ -36,6 +36,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Declared state is JSON values that are made and dropped; why this one, with figures:
+/// `docs/store.md`, Through HTTP. Libraries choose none.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
