@@ -34,6 +34,18 @@ fn a_misspelt_field_names_the_nearest() {
     assert_eq!(error, "spec.scale.mx: there is no such field; did you mean max?");
 }
 
+/// Every declared function is kept in memory, so what it takes is held to.
+#[test]
+fn a_function_that_says_little_takes_little() {
+    let read = || function(json!({"fake": {"start": "1ms", "service": "1ms"}})).unwrap().spec;
+    let (one, other) = (read(), read());
+    assert!(size_of_val(&one) <= 448, "{} bytes", size_of_val(&one));
+    assert!(std::sync::Arc::ptr_eq(&one.traffic, &other.traffic), "the usual traffic is shared");
+    for word in [&one.queue.order, &one.start.kind, &one.scale.concurrency_target] {
+        assert!(matches!(word, std::borrow::Cow::Borrowed(_)), "{word} is kept once");
+    }
+}
+
 #[test]
 fn what_is_missing_or_wrong_in_one_block_hides_nothing_in_another() {
     let told = |fake| {
