@@ -31,6 +31,31 @@ pub(crate) async fn until_stored(bench: &Bench, name: &str) {
     }
 }
 
+/// A timer is a task: with one for every function ever deployed, a platform that serves
+/// none would hold ten thousand.
+#[tokio::test]
+async fn a_rollout_that_is_over_leaves_no_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = open(folder.path()).await;
+    deployed(&mut bench, "first").await;
+    until_stored(&bench, "first").await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for n in 0..20 {
+        let name = format!("further-{n}");
+        deployed(&mut bench, &name).await;
+        until_stored(&bench, &name).await;
+    }
+    // What was let go of ends when it is next polled.
+    for _ in 0..1_000 {
+        if tasks() <= before {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{} tasks, and {before} before 20 functions were deployed", tasks());
+}
+
 #[tokio::test]
 async fn demand_becomes_an_instance_and_idleness_its_end() {
     let folder = tempfile::tempdir().unwrap();
