@@ -315,6 +315,7 @@ fn observe(store: &Arc<EmbeddedStore>, metrics: &Metrics) {
         Some(StoreFacts {
             records: usage.records,
             record_bytes: usage.record_bytes,
+            packed_bytes: usage.packed_bytes,
             history_changes: usage.history_events as u64,
             history_bytes: usage.history_bytes as u64,
             waiting: usage.waiting as u64,

@@ -49,6 +49,8 @@ pub struct Usage {
     pub history_bytes: usize,
     /// Bytes of the records as they are.
     pub record_bytes: u64,
+    /// Bytes that their values take in memory, packed.
+    pub packed_bytes: u64,
     /// Transactions that wait for the disk.
     pub waiting: usize,
     /// Bytes of the log's files, without the checkpoint below them.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
-use gapless_store::{Page, Range, Record, Store, StoreError, StoreRevision, Watch, Write, check};
+use gapless_store::{
+    Change, Page, Range, Record, Store, StoreError, StoreRevision, Watch, Write, check,
+};
 
 use crate::bounds::{Bounds, Usage};
-use crate::commit::{Request, Writer};
+use crate::commit::{PackedWrite, Request, Writer};
 use crate::disk::{Disk, RealDisk};
 use crate::folder::{self, FolderLock};
 use crate::log::STATE_FOLDER;
@@ -83,9 +85,20 @@ impl EmbeddedStore {
     }
 }
 
+impl EmbeddedStore {
+    /// Whoever writes packs: the writer has enough to do.
+    fn pack(&self, write: Write) -> PackedWrite {
+        let packed = match &write.change {
+            Change::Put(value) => Some(self.memory.pack(value)),
+            Change::Delete => None,
+        };
+        PackedWrite { write, packed }
+    }
+}
+
 impl Store for EmbeddedStore {
     fn get(&self, key: &str) -> Result<Option<Record>, StoreError> {
-        Ok(self.memory.read().get(key))
+        Ok(self.memory.get(key))
     }
 
     fn list(&self, range: Range<'_>) -> Result<Page, StoreError> {
@@ -94,7 +107,10 @@ impl Store for EmbeddedStore {
 
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'static, Result<StoreRevision, StoreError>> {
         match check(&writes) {
-            Ok(()) => self.writer.queue.ask(|answer| Request::Commit { writes, answer }),
+            Ok(()) => {
+                let writes = writes.into_iter().map(|write| self.pack(write)).collect();
+                self.writer.queue.ask(|answer| Request::Commit { writes, answer })
+            }
             Err(error) => ready(Err(error)).boxed(),
         }
     }

@@ -35,6 +35,8 @@ pub const CONTROL_API_REQUESTS: &str = "gapless_control_api_requests";
 pub const STORE_RECORDS: &str = "gapless_store_records";
 /// Bytes of those records, keys and values.
 pub const STORE_RECORD_BYTES: &str = "gapless_store_record_bytes";
+/// What their values take in memory.
+pub const STORE_PACKED_BYTES: &str = "gapless_store_packed_bytes";
 /// Changes kept as history, from which watches resume.
 pub const STORE_HISTORY_CHANGES: &str = "gapless_store_history_changes";
 /// Bytes of that history.

@@ -19,6 +19,8 @@ pub struct StoreFacts {
     pub records: u64,
     /// Their bytes.
     pub record_bytes: u64,
+    /// What their values take in memory.
+    pub packed_bytes: u64,
     /// Changes kept as history.
     pub history_changes: u64,
     /// Bytes of history.
@@ -59,6 +61,11 @@ impl Collector for StoreMetrics {
         let gauges = [
             (names::STORE_RECORDS, "Records of declared state", facts.records),
             (names::STORE_RECORD_BYTES, "Bytes of the records", facts.record_bytes),
+            (
+                names::STORE_PACKED_BYTES,
+                "Bytes that the records' values take in memory",
+                facts.packed_bytes,
+            ),
             (names::STORE_HISTORY_CHANGES, "Changes kept as history", facts.history_changes),
             (names::STORE_HISTORY_BYTES, "Bytes of history", facts.history_bytes),
             (

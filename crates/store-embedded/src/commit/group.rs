@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gapless_store::{Change, StoreError, StoreRevision, Write};
 
-use super::queue::Answer;
+use super::queue::{Answer, PackedWrite};
 use crate::log::frame::{FrameBuffer, GROUP_BYTES};
 use crate::memory::{Effect, State};
 
@@ -58,9 +58,9 @@ impl<'a> Group<'a> {
     }
 
     /// Decides a transaction.
-    pub(crate) fn commit(&mut self, state: &State, writes: Vec<Write>, answer: Answer) {
+    pub(crate) fn commit(&mut self, state: &State, writes: Vec<PackedWrite>, answer: Answer) {
         let mut found = Vec::with_capacity(writes.len());
-        for write in &writes {
+        for PackedWrite { write, .. } in &writes {
             let revision = match self.written.get(&write.key) {
                 Some(revision) => *revision,
                 None => state.revision_of(&write.key),
@@ -72,8 +72,7 @@ impl<'a> Group<'a> {
             }
             found.push(revision.is_some());
         }
-        let is_effective =
-            |(write, found): &(Write, bool)| *found || matches!(write.change, Change::Put(_));
+        let is_effective = |(write, found): &(PackedWrite, bool)| *found || write.packed.is_some();
         let writes: Vec<_> = writes.into_iter().zip(found).filter(is_effective).collect();
         if !writes.is_empty() {
             self.last += 1;
@@ -83,19 +82,13 @@ impl<'a> Group<'a> {
         self.answers.push((answer, Ok(self.last)));
     }
 
-    fn write(&mut self, Write { key, change, .. }: Write) {
-        let value = match change {
-            Change::Put(value) => {
-                self.frame.put(&key, &value);
-                Some(value)
-            }
-            Change::Delete => {
-                self.frame.delete(&key);
-                None
-            }
-        };
-        self.written.insert(Arc::clone(&key), value.as_ref().map(|_| self.last));
-        self.effects.push((self.last, key, value));
+    fn write(&mut self, PackedWrite { write: Write { key, change, .. }, packed }: PackedWrite) {
+        match change {
+            Change::Put(value) => self.frame.put(&key, &value),
+            Change::Delete => self.frame.delete(&key),
+        }
+        self.written.insert(Arc::clone(&key), packed.as_ref().map(|_| self.last));
+        self.effects.push((self.last, key, packed));
     }
 
     /// Decides a compaction.

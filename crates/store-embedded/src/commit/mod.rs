@@ -21,7 +21,7 @@ use crate::log::append::Log;
 use crate::log::frame::FrameBuffer;
 use crate::memory::Memory;
 use group::{Gathered, Group};
-pub(crate) use queue::{Queue, Request};
+pub(crate) use queue::{PackedWrite, Queue, Request};
 
 /// The thread that writes. Dropping it finishes what waits and closes the log.
 #[derive(Debug)]

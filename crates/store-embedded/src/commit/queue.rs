@@ -7,17 +7,26 @@ use gapless_store::{StoreError, StoreRevision, Write};
 use parking_lot::{Condvar, Mutex};
 
 use crate::bounds::Bounds;
+use crate::memory::Packed;
 
 /// Where a request's outcome goes.
 pub(crate) type Answer = oneshot::Sender<Result<StoreRevision, StoreError>>;
 /// What a request comes to.
 pub(crate) type Outcome = BoxFuture<'static, Result<StoreRevision, StoreError>>;
 
+/// A write: as it is for the log, and its value packed for memory.
+#[derive(Debug)]
+pub(crate) struct PackedWrite {
+    pub(crate) write: Write,
+    /// `None` if it deletes.
+    pub(crate) packed: Option<Packed>,
+}
+
 /// Something for the writer to do.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A transaction that was checked.
-    Commit { writes: Vec<Write>, answer: Answer },
+    Commit { writes: Vec<PackedWrite>, answer: Answer },
     /// Forgets history before a revision.
     Compact { before: StoreRevision, answer: Answer },
     /// A checkpoint ended; log files before this one are gone, if it was made.
@@ -27,7 +36,7 @@ pub(crate) enum Request {
 impl Request {
     fn bytes(&self) -> usize {
         match self {
-            Request::Commit { writes, .. } => writes.iter().map(Write::bytes).sum(),
+            Request::Commit { writes, .. } => writes.iter().map(|one| one.write.bytes()).sum(),
             Request::Compact { .. } | Request::Checkpointed { .. } => 0,
         }
     }

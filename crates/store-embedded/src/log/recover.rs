@@ -11,7 +11,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gapless_store::StoreError;
 
 use super::append::Segment;
@@ -203,7 +202,8 @@ fn transaction(revision: u64, rest: &mut Fields<'_>, state: &mut State) -> Optio
     for _ in 0..writes {
         let (key, value) = rest.write()?;
         if is_new {
-            transaction.push((Arc::from(key), value.map(Bytes::copy_from_slice)));
+            let value = value.map(|value| state.dictionaries().pack(value));
+            transaction.push((Arc::from(key), value));
         }
     }
     if is_new {

@@ -7,6 +7,7 @@
 //! the lock, and versions that a pinned revision shows stay. Immutable maps would
 //! save the lock and cost every write a path of new nodes.
 
+mod packed;
 mod state;
 mod watch;
 
@@ -14,18 +15,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use gapless_store::{Page, Range, Record, StoreError, StoreRevision, Watch};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
-pub(crate) use state::State;
+pub(crate) use packed::{Dictionaries, Packed};
+pub(crate) use state::{Kept, State};
 use watch::Watchers;
 
 /// Records that are looked at under one lock.
 const CHUNK: usize = 256;
 
 /// A write that takes effect: its transaction's revision, key and new value.
-pub(crate) type Effect = (StoreRevision, Arc<str>, Option<Bytes>);
+pub(crate) type Effect = (StoreRevision, Arc<str>, Option<Packed>);
 
 /// The state, shared.
 #[derive(Debug)]
@@ -35,17 +36,29 @@ pub(crate) struct Memory {
     pins: Mutex<BTreeMap<StoreRevision, usize>>,
     revision: AtomicU64,
     watchers: Watchers,
+    dictionaries: Arc<Dictionaries>,
 }
 
 impl Memory {
     pub(crate) fn new(state: State) -> Arc<Self> {
         let revision = AtomicU64::new(state.revision());
+        let dictionaries = Arc::clone(state.dictionaries());
         let (state, watchers) = (RwLock::new(state), Watchers::default());
-        Arc::new(Memory { state, pins: Mutex::default(), revision, watchers })
+        Arc::new(Memory { state, pins: Mutex::default(), revision, watchers, dictionaries })
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read()
+    }
+
+    /// A value that is about to be written.
+    pub(crate) fn pack(&self, value: &[u8]) -> Packed {
+        self.dictionaries.pack(value)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Record> {
+        let kept = self.read().get(key)?;
+        Some(kept.unpack(&self.dictionaries))
     }
 
     pub(crate) fn revision(&self) -> StoreRevision {
@@ -55,15 +68,15 @@ impl Memory {
     pub(crate) fn list(self: &Arc<Self>, range: Range<'_>) -> Result<Page, StoreError> {
         let pin = self.pin(range.at)?;
         let limit = range.limit.unwrap_or(usize::MAX);
-        let mut records = Vec::new();
+        let (mut kept, mut records) = (Vec::new(), Vec::new());
         let mut last: Option<Arc<str>> = None;
         loop {
             let after = last.as_deref().or(range.after);
             // One more than asked for shows whether there are more.
             let room = limit.saturating_add(1) - records.len();
-            let chunk =
-                self.read().chunk(range.prefix, after, pin.revision, CHUNK, room, &mut records);
-            last = chunk.last;
+            last =
+                self.read().chunk(range.prefix, after, pin.revision, CHUNK, room, &mut kept).last;
+            records.extend(kept.drain(..).map(|kept| kept.unpack(&self.dictionaries)));
             if last.is_none() || records.len() > limit {
                 break;
             }
@@ -81,7 +94,10 @@ impl Memory {
         at: StoreRevision,
         records: &mut Vec<Record>,
     ) -> Option<Arc<str>> {
-        self.read().chunk("", after, at, CHUNK, usize::MAX - records.len(), records).last
+        let mut kept = Vec::new();
+        let last = self.read().chunk("", after, at, CHUNK, usize::MAX, &mut kept).last;
+        records.extend(kept.into_iter().map(|kept| kept.unpack(&self.dictionaries)));
+        last
     }
 
     /// Keeps what a revision shows until the pin is dropped.
@@ -173,7 +189,7 @@ mod tests {
     fn round(memory: &Memory, value: &'static [u8]) {
         let first = memory.revision() + 1;
         let last = memory.revision() + KEYS;
-        let effect = |n| (first + n, Arc::from(format!("k{n:03}")), Some(Bytes::from(value)));
+        let effect = |n| (first + n, Arc::from(format!("k{n:03}")), Some(memory.pack(value)));
         memory.publish((0..KEYS).map(effect).collect(), last, last);
     }
 

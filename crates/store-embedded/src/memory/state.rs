@@ -2,20 +2,21 @@
 //!
 //! A record is a chain of versions; history is every change in order. A version
 //! is kept as long as a revision that history reaches back to shows it. Keys and
-//! values are shared between chain, history and readers: none is copied.
+//! packed values are shared between chain, history and readers: none is copied here,
+//! and values are packed and unpacked without the lock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gapless_store::{Record, StoreError, StoreEvent, StoreRevision};
 
+use super::packed::{Dictionaries, Packed};
 use crate::bounds::{Bounds, Usage};
 
 /// What a change in history costs beside its bytes.
-const EVENT_BYTES: usize = mem::size_of::<StoreEvent>();
+const EVENT_BYTES: usize = mem::size_of::<Event>();
 /// What a record costs in a checkpoint beside its bytes.
 const RECORD_BYTES: usize = 24;
 /// Changes of history that are forgotten under one lock.
@@ -26,11 +27,11 @@ const SCAN_MAX: usize = 1_000;
 const TAKE_MAX: usize = 128;
 
 /// A value of a record, or its absence, since a revision.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Version {
     revision: StoreRevision,
     created: StoreRevision,
-    value: Option<Bytes>,
+    value: Option<Packed>,
 }
 
 /// The versions of one record.
@@ -50,11 +51,55 @@ impl Versions {
     }
 }
 
-impl Version {
-    fn record(&self, key: &Arc<str>) -> Option<Record> {
-        let value = self.value.clone()?;
-        let key = Arc::clone(key);
-        Some(Record { key, value, revision: self.revision, created: self.created })
+/// A record as it was at some revision.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    key: Arc<str>,
+    value: Packed,
+    revision: StoreRevision,
+    created: StoreRevision,
+}
+
+impl Kept {
+    fn of(key: &Arc<str>, version: &Version) -> Option<Self> {
+        let value = version.value.clone()?;
+        let (revision, created) = (version.revision, version.created);
+        Some(Kept { key: Arc::clone(key), value, revision, created })
+    }
+
+    /// The record.
+    pub(crate) fn unpack(self, dictionaries: &Dictionaries) -> Record {
+        let Kept { key, value, revision, created } = self;
+        Record { key, value: dictionaries.unpack(&value), revision, created }
+    }
+}
+
+/// A change of one record.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) revision: StoreRevision,
+    key: Arc<str>,
+    value: Option<Packed>,
+    previous: Option<Version>,
+}
+
+impl Event {
+    /// The change, for those who watch.
+    pub(crate) fn unpack(self, dictionaries: &Dictionaries) -> StoreEvent {
+        let Event { revision, key, value, previous } = self;
+        let previous = previous.and_then(|version| Kept::of(&key, &version));
+        StoreEvent {
+            revision,
+            key,
+            value: value.map(|value| dictionaries.unpack(&value)),
+            previous: previous.map(|record| record.unpack(dictionaries)),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let previous = self.previous.as_ref().and_then(|version| version.value.as_ref());
+        let value = self.value.as_ref().map_or(0, Packed::len);
+        EVENT_BYTES + self.key.len() + value + previous.map_or(0, Packed::len)
     }
 }
 
@@ -63,7 +108,7 @@ impl Version {
 pub(crate) struct State {
     /// Boxed: a tree's nodes are half empty when keys come in order.
     records: BTreeMap<Arc<str>, Box<Versions>>,
-    history: VecDeque<StoreEvent>,
+    history: VecDeque<Event>,
     history_bytes: usize,
     /// Changes at the front of `history` that are forgotten but still here.
     forgotten: usize,
@@ -76,6 +121,9 @@ pub(crate) struct State {
     /// Bytes of the records as they are.
     live_bytes: u64,
     live_records: u64,
+    /// What their values take, packed.
+    packed_bytes: u64,
+    dictionaries: Arc<Dictionaries>,
     bounds: Bounds,
 }
 
@@ -99,22 +147,28 @@ impl State {
             pinned: None,
             live_bytes: 0,
             live_records: 0,
+            packed_bytes: 0,
+            dictionaries: Arc::default(),
             bounds,
         }
     }
 
     /// The records of a checkpoint: where history begins.
     pub(crate) fn load(&mut self, revision: StoreRevision, records: Vec<Record>) {
-        self.live_bytes = records.iter().map(|r| live_bytes(&r.key, Some(&r.value))).sum();
-        self.live_records = records.len() as u64;
-        self.records = records
-            .into_iter()
-            .map(|Record { key, value, revision, created }| {
-                let newest = Version { revision, created, value: Some(value) };
-                (key, Box::new(Versions { newest, older: Vec::new() }))
-            })
-            .collect();
+        let sample = |every| records.iter().step_by(every).map(|one| one.value.clone()).collect();
+        self.dictionaries.learn(records.len() as u64, sample);
+        let packed = self.dictionaries.pack_all(&records);
+        for (Record { key, revision, created, .. }, value) in records.into_iter().zip(packed) {
+            self.count(&key, Some(&value), None);
+            let newest = Version { revision, created, value: Some(value) };
+            self.records.insert(key, Box::new(Versions { newest, older: Vec::new() }));
+        }
         (self.revision, self.oldest) = (revision, revision);
+    }
+
+    /// What values are packed with.
+    pub(crate) fn dictionaries(&self) -> &Arc<Dictionaries> {
+        &self.dictionaries
     }
 
     pub(crate) fn revision(&self) -> StoreRevision {
@@ -137,6 +191,7 @@ impl State {
             history_events: self.history.len(),
             history_bytes: self.history_bytes,
             record_bytes: self.live_bytes,
+            packed_bytes: self.packed_bytes,
             ..Usage::default()
         }
     }
@@ -151,9 +206,9 @@ impl State {
         self.pinned = pinned;
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<Record> {
+    pub(crate) fn get(&self, key: &str) -> Option<Kept> {
         let (key, versions) = self.records.get_key_value(key)?;
-        versions.newest.record(key)
+        Kept::of(key, &versions.newest)
     }
 
     /// The revision of a record that is there.
@@ -182,7 +237,7 @@ impl State {
         at: StoreRevision,
         scan: usize,
         room: usize,
-        records: &mut Vec<Record>,
+        records: &mut Vec<Kept>,
     ) -> Chunk {
         let from = match after {
             Some(after) if after >= prefix => Excluded(after),
@@ -196,7 +251,7 @@ impl State {
             if index == scan || records.len() == wanted {
                 return Chunk { last };
             }
-            records.extend(versions.at(at).and_then(|version| version.record(key)));
+            records.extend(versions.at(at).and_then(|version| Kept::of(key, version)));
             last = Some(Arc::clone(key));
         }
         Chunk { last: None }
@@ -208,7 +263,7 @@ impl State {
         &self,
         prefix: &str,
         after: StoreRevision,
-        taken: &mut VecDeque<StoreEvent>,
+        taken: &mut VecDeque<Event>,
     ) -> Result<(StoreRevision, bool), StoreError> {
         self.check(after)?;
         let from = self.history.partition_point(|event| event.revision <= after);
@@ -230,19 +285,21 @@ impl State {
     pub(crate) fn apply(
         &mut self,
         revision: StoreRevision,
-        writes: impl Iterator<Item = (Arc<str>, Option<Bytes>)>,
+        writes: impl Iterator<Item = (Arc<str>, Option<Packed>)>,
     ) {
         debug_assert_eq!(revision, self.revision + 1, "a transaction is missing");
         self.revision = revision;
         for (key, value) in writes {
             self.change(revision, key, value);
         }
+        self.dictionaries.learn(self.live_records, |every| {
+            let values = self.records.values().filter_map(|one| one.newest.value.as_ref());
+            values.step_by(every).map(|value| self.dictionaries.unpack(value)).collect()
+        });
     }
 
-    fn change(&mut self, revision: StoreRevision, key: Arc<str>, value: Option<Bytes>) {
+    fn change(&mut self, revision: StoreRevision, key: Arc<str>, value: Option<Packed>) {
         use std::collections::btree_map::Entry;
-        self.live_bytes += live_bytes(&key, value.as_ref());
-        self.live_records += u64::from(value.is_some());
         let (key, previous) = match self.records.entry(key) {
             Entry::Vacant(vacant) => {
                 let key = Arc::clone(vacant.key());
@@ -253,19 +310,31 @@ impl State {
             Entry::Occupied(mut occupied) => {
                 let key = Arc::clone(occupied.key());
                 let versions = occupied.get_mut();
-                let previous = versions.newest.record(&key);
+                let previous = Some(&versions.newest).filter(|newest| newest.value.is_some());
+                let previous = previous.cloned();
                 let created = previous.as_ref().map_or(revision, |previous| previous.created);
                 let newest = Version { revision, created, value: value.clone() };
                 versions.older.push(mem::replace(&mut versions.newest, newest));
                 (key, previous)
             }
         };
-        let replaced = previous.as_ref().map(|previous| &previous.value);
-        self.live_records -= u64::from(replaced.is_some());
-        self.live_bytes -= replaced.map_or(0, |value| live_bytes(&key, Some(value)));
-        let event = StoreEvent { revision, key, value, previous };
-        self.history_bytes += event_bytes(&event);
+        let replaced = previous.as_ref().and_then(|previous| previous.value.as_ref());
+        self.count(&key, value.as_ref(), replaced);
+        let event = Event { revision, key, value, previous };
+        self.history_bytes += event.bytes();
         self.history.push_back(event);
+    }
+
+    /// A value takes the place of another.
+    fn count(&mut self, key: &str, value: Option<&Packed>, replaced: Option<&Packed>) {
+        let bytes = |value: &Packed| (key.len() + value.len() + RECORD_BYTES) as u64;
+        let taken = |value: &Packed| value.taken() as u64;
+        self.live_bytes += value.map_or(0, bytes);
+        self.live_bytes -= replaced.map_or(0, bytes);
+        self.packed_bytes += value.map_or(0, taken);
+        self.packed_bytes -= replaced.map_or(0, taken);
+        self.live_records += u64::from(value.is_some());
+        self.live_records -= u64::from(replaced.is_some());
     }
 
     /// Moves the beginning of history on to a revision, if it is before that, and
@@ -283,7 +352,7 @@ impl State {
             }
             self.oldest = self.oldest.max(event.revision);
             self.forgotten += 1;
-            self.forgotten_bytes += event_bytes(event);
+            self.forgotten_bytes += event.bytes();
         }
     }
 
@@ -297,7 +366,7 @@ impl State {
                 _ => return false,
             }
             if let Some(event) = self.history.pop_front() {
-                let bytes = event_bytes(&event);
+                let bytes = event.bytes();
                 self.history_bytes -= bytes;
                 self.forgotten -= 1;
                 self.forgotten_bytes -= bytes;
@@ -325,14 +394,4 @@ impl State {
             }
         }
     }
-}
-
-fn live_bytes(key: &str, value: Option<&Bytes>) -> u64 {
-    value.map_or(0, |value| (key.len() + value.len() + RECORD_BYTES) as u64)
-}
-
-fn event_bytes(event: &StoreEvent) -> usize {
-    let value = event.value.as_ref().map_or(0, Bytes::len);
-    let previous = event.previous.as_ref().map_or(0, |previous| previous.value.len());
-    EVENT_BYTES + event.key.len() + value + previous
 }

@@ -16,6 +16,7 @@ use gapless_store::{StoreError, StoreEvent, StoreRevision, Watch};
 use parking_lot::Mutex;
 
 use super::Memory;
+use super::state::Event;
 
 /// The watches that sleep.
 #[derive(Debug, Default)]
@@ -94,7 +95,7 @@ struct Reader {
     position: StoreRevision,
     /// Up to where it was delivered.
     progress: Arc<AtomicU64>,
-    taken: VecDeque<StoreEvent>,
+    taken: VecDeque<Event>,
     is_over: bool,
 }
 
@@ -119,12 +120,14 @@ impl Reader {
     fn next_taken(&mut self) -> Option<StoreEvent> {
         let event = self.taken.pop_front()?;
         let delivered = match self.taken.front() {
-            Some(next) if next.revision == event.revision => return Some(event),
-            Some(_) => event.revision,
-            None => self.position,
+            Some(next) if next.revision == event.revision => None,
+            Some(_) => Some(event.revision),
+            None => Some(self.position),
         };
-        self.progress.store(delivered, Ordering::Release);
-        Some(event)
+        if let Some(delivered) = delivered {
+            self.progress.store(delivered, Ordering::Release);
+        }
+        Some(event.unpack(&self.memory.dictionaries))
     }
 
     /// Reads on until something is taken or all was read; whether something is.
