@@ -19,7 +19,7 @@ use gapless_store::{Page, Range, Record, StoreError, StoreRevision, Watch};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 pub(crate) use packed::{Dictionaries, Packed};
-pub(crate) use state::{Kept, State};
+pub(crate) use state::State;
 use watch::Watchers;
 
 /// Records that are looked at under one lock.

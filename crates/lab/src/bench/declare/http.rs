@@ -102,13 +102,18 @@ impl Change {
             },
             "spec": {
                 "fake": {"start": "1ms", "service": "1ms"},
-                "env": {"SETTING": setting},
+                "env": {"SETTING": setting, "KEY": key_of(n)},
                 "scale": {"max": 4},
                 "resources": {"cpu": "10m", "memory": "64Mi"},
             },
         });
         serde_json::to_vec(&function).unwrap_or_default()
     }
+}
+
+/// What no two functions have in common: 128 bits as text.
+fn key_of(n: u32) -> String {
+    super::store::noise(n, 16).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn name(n: u32) -> String {
