@@ -233,7 +233,7 @@ impl Control {
     /// A function's instances changed. Costs nothing while nobody watches.
     pub(crate) fn tell_touched(&self, key: &FunctionKey) {
         if self.touched.receiver_count() > 0 {
-            let _ = self.touched.send(ObjectKey::new(key.namespace(), key.name()));
+            self.reconcilers.touched.mark(key);
         }
     }
 

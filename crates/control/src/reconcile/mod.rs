@@ -3,7 +3,9 @@
 //! to do; and now and then everything is looked at, so that a lost mark is no loss.
 
 mod namespaces;
+mod postponed;
 mod status;
+mod touched;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::Control;
 
 pub(crate) use namespaces::reap_namespaces;
 pub(crate) use status::settle_statuses;
+pub(crate) use touched::tell_touched;
 
 /// How often everything is looked at.
 pub(crate) const EVERY: Duration = Duration::from_secs(60);
@@ -27,6 +30,8 @@ pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Reconcilers {
     pub(crate) status: Marks<gapless_types::FunctionKey>,
     pub(crate) namespaces: Marks<String>,
+    /// Functions whose instances changed, while somebody watches.
+    pub(crate) touched: Marks<gapless_types::FunctionKey>,
 }
 
 /// What is to be looked at. Marking twice is marking once.
@@ -77,13 +82,14 @@ impl<T: Ord + Clone> Marks<T> {
 impl Control {
     /// Begins the reconcilers. They end with the platform.
     pub(crate) fn begin_reconcilers(self: &Arc<Self>) {
-        let (statuses, namespaces) = (Arc::clone(self), Arc::clone(self));
+        let (statuses, others) = (Arc::clone(self), Arc::clone(self));
         // Waited for at the end: how far a rollout has come is stored before that.
         self.shutdown().spawn(async move { settle_statuses(&statuses).await });
         let shutdown = self.shutdown().clone();
         gapless_rt::spawn(async move {
             tokio::select! {
-                () = reap_namespaces(&namespaces) => {}
+                () = reap_namespaces(&others) => {}
+                () = tell_touched(&others) => {}
                 () = shutdown.begun() => {}
             }
         });

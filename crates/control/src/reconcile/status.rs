@@ -1,23 +1,29 @@
 //! Stores a function's status: its conditions, its traffic, the course of its rollout.
-//! Not its counts of instances: nothing is stored when one starts.
+//! Not its counts of instances: nothing is stored when one starts. And not at once that
+//! a revision is being tried, which mostly takes milliseconds: what is shown is what is
+//! observed, whatever is stored.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
 use gapless_declared::ObjectKey;
 use gapless_types::{FunctionKey, Time};
 use serde_json::Value;
 
+use super::postponed::Postponed;
 use super::{AGAIN_AFTER, EVERY};
 use crate::Control;
 use crate::functions::Functions;
 use crate::kinds::FUNCTIONS;
 
-/// Functions that are looked at in one go; they share fsyncs.
+/// Functions that are looked at in one go.
 const BATCH_MAX: usize = 64;
 /// Functions that are looked at without a mark, each time: all of them in so many turns
 /// as there are thousands, for some milliseconds a minute.
 const PASS_MAX: usize = 1_000;
+/// How long a revision may be tried before that is stored.
+const TRIED_FOR: Duration = Duration::from_millis(100);
 /// Counts, which are shown and not stored.
 const COUNTS: &[&str] = &["readyInstances", "startingInstances", "coldShare", "queued"];
 
@@ -26,13 +32,17 @@ pub(crate) async fn settle_statuses(control: &Arc<Control>) {
     let (marks, clock) = (&control.reconcilers.status, *control.clock());
     let shutdown = control.shutdown();
     let mut pass = Pass::begin(clock.now());
+    let mut postponed = Postponed::default();
     loop {
         let is_ending = shutdown.has_begun();
+        let until = if is_ending { Time::NEVER } else { clock.now() };
+        postponed.take(until).iter().for_each(|key| marks.mark(key));
         if marks.is_empty() && is_ending {
             return;
         }
         if marks.is_empty() {
-            let left = pass.due.since(clock.now());
+            let due = postponed.next().map_or(pass.due, |due| due.min(pass.due));
+            let left = due.since(clock.now());
             tokio::select! {
                 _ = clock.timeout(left, marks.rung()) => {}
                 () = shutdown.begun() => continue,
@@ -40,7 +50,11 @@ pub(crate) async fn settle_statuses(control: &Arc<Control>) {
         }
         let due = pass.take(clock.now(), &control.functions().lock());
         due.iter().for_each(|key| marks.mark(key));
-        let failed = settle_some(control).await;
+        let mut keys = marks.take(BATCH_MAX);
+        if !is_ending {
+            keys.retain(|key| !postpone(control, key, &mut postponed));
+        }
+        let failed = settle_all(control, keys).await;
         if failed.is_empty() {
             continue;
         }
@@ -57,9 +71,26 @@ pub(crate) async fn settle_statuses(control: &Arc<Control>) {
     }
 }
 
-/// Stores some of what is marked. Those for which that failed.
-async fn settle_some(control: &Arc<Control>) -> Vec<FunctionKey> {
-    let keys = control.reconcilers.status.take(BATCH_MAX);
+/// Whether a function's status is stored a little later, since a revision of it has just
+/// begun to be tried.
+fn postpone(control: &Control, key: &FunctionKey, postponed: &mut Postponed) -> bool {
+    let tried_since = {
+        let functions = control.functions().lock();
+        functions.get(key).and_then(|declared| declared.rollout.tried_since())
+    };
+    match tried_since.map(|since| since + TRIED_FOR).filter(|until| *until > control.clock().now())
+    {
+        Some(until) => postponed.put(key.clone(), until),
+        None => {
+            postponed.forget(key);
+            return false;
+        }
+    }
+    true
+}
+
+/// Stores statuses; they share fsyncs. Those for which that failed.
+async fn settle_all(control: &Arc<Control>, keys: Vec<FunctionKey>) -> Vec<FunctionKey> {
     let settled = stream::iter(keys).map(|key| settle(control, key));
     settled.buffer_unordered(BATCH_MAX).filter_map(std::future::ready).collect().await
 }

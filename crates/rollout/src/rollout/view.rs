@@ -1,6 +1,6 @@
 //! What is seen of a rollout.
 
-use gapless_types::{RevisionName, RolloutStatus};
+use gapless_types::{RevisionName, RolloutStatus, Time};
 
 use super::{Candidate, Phase, Rollout, Share};
 
@@ -40,6 +40,13 @@ impl Rollout {
     /// The revision that is on its way.
     pub fn candidate(&self) -> Option<&RevisionName> {
         self.candidate.as_ref().map(|candidate| &candidate.revision)
+    }
+
+    /// Since when a revision is on its way that has not passed its probe.
+    pub fn tried_since(&self) -> Option<Time> {
+        let candidate = self.candidate.as_ref()?;
+        let is_tried = matches!(candidate.phase, Phase::Preparing | Phase::Probing { .. });
+        is_tried.then_some(candidate.began)
     }
 
     /// The newest revision, if it was rolled back, and why.
