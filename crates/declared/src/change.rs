@@ -7,7 +7,7 @@
 
 use gapless_api::Status;
 use gapless_objects::fields::{FieldValidation, judge, prune, unknown};
-use gapless_objects::managed::Writer;
+use gapless_objects::managed::{self, Writer};
 use gapless_objects::meta::{self, NameRule};
 use gapless_objects::patch::Patch;
 use gapless_objects::{Descriptor, Refusal as Refused, apply};
@@ -285,4 +285,34 @@ fn fresh(descriptor: &Descriptor, now: Timestamp) -> Map<String, Value> {
         metadata.insert("generation".to_owned(), 1.into());
     }
     metadata
+}
+
+/// Records whose the changed fields are. The status is the platform's own, whoever
+/// declares the rest.
+pub(crate) fn track(
+    schema: &Value,
+    old: Option<&Value>,
+    new: &mut Value,
+    by: Writer<'_>,
+    now: Timestamp,
+) -> Outcome<()> {
+    let mut live = old.cloned().unwrap_or_default();
+    let status = |object: &mut Value| object.as_object_mut().and_then(|all| all.remove("status"));
+    status(&mut live);
+    let kept = status(new);
+    let tracked = managed::track(schema, &live, new, by, now).map_err(refused);
+    if let (Some(kept), Some(fields)) = (kept, new.as_object_mut()) {
+        fields.insert("status".to_owned(), kept);
+    }
+    tracked
+}
+
+/// A change of `spec` is a new generation.
+pub(crate) fn count_generation(new: &mut Value, old: Option<&Value>) {
+    let Some(old) = old else { return };
+    if new.get("spec") == old.get("spec") || new.get("spec").is_none() {
+        return;
+    }
+    let last = old.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(0);
+    meta::metadata_mut(new).insert("generation".to_owned(), (last + 1).into());
 }

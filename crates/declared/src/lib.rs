@@ -9,9 +9,10 @@
 //! ```
 //!
 //! - `key`: names of objects, and where they are in the store;
-//! - `resource`: what a kind says of itself: [`Resource`], and the [`Kinds`] there are;
-//! - `source`: where a kind's objects are: in the store, seen through another kind
-//!   (a view), or in memory (live);
+//! - `resource`: what a kind says of itself: [`Resource`], the [`Kinds`] there are, and
+//!   where their objects are: in the store, seen through another kind (a view), or in
+//!   memory (live);
+//! - `form`: an object as the store holds it, and as people see it;
 //! - `write`: the one path of every change: read, change, admit, compare and swap;
 //! - `change`: what a request makes of an object: create, update, patch, apply, scale;
 //! - `remove`: deletion with preconditions and finalizers;
@@ -28,6 +29,7 @@
 
 mod change;
 mod follow;
+mod form;
 mod key;
 mod list;
 mod live;

@@ -8,11 +8,12 @@ use gapless_objects::selector::{FieldSelector, LabelSelector};
 use gapless_store::{Range, StoreRevision};
 use serde_json::Value;
 
+use crate::form::{decode, present, set_version};
 use crate::key::{ObjectKey, key_of, store_key, store_prefix};
 use crate::refusal::{Outcome, bad_request};
 use crate::resource::{Resource, Source, View};
 use crate::token;
-use crate::write::{Objects, decode, present, set_version};
+use crate::write::Objects;
 
 /// Records that are read at a time.
 const CHUNK: usize = 500;

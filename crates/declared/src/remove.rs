@@ -7,11 +7,12 @@ use gapless_store::{Expect, StoreError, Write};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::form::{encode, present, set_version};
 use crate::key::{ObjectKey, store_key};
 use crate::list::{ListOptions, Selection, key_in};
 use crate::refusal::{Outcome, conflict, not_allowed, not_found};
 use crate::resource::{Resource, Source};
-use crate::write::{Current, Objects, encode, present, set_version};
+use crate::write::{Current, Objects};
 
 /// How often a removal is tried again because somebody changed the object.
 const ATTEMPTS_MAX: usize = 64;

@@ -13,12 +13,13 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::form::{decode, present, set_version};
 use crate::key::{ObjectKey, key_of, store_prefix};
 use crate::list::{ListOptions, Selection};
 use crate::live::{FeedEvent, LiveSource, Subscription};
 use crate::refusal::{Outcome, Refusal, expired};
 use crate::resource::{Resource, Source, View};
-use crate::write::{Current, Objects, decode, present, set_version};
+use crate::write::{Current, Objects};
 
 /// From where a watch begins.
 #[derive(Clone, Debug, Default)]

@@ -6,16 +6,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gapless_objects::managed::{self, Writer};
-use gapless_objects::meta::metadata_mut;
+use gapless_objects::managed::Writer;
 use gapless_store::{Expect, Record, Store, StoreError, StoreRevision, Write};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::change::{Change, Proposal, WriteOptions, propose, refused};
+use crate::change::{Change, Proposal, WriteOptions, count_generation, propose, track};
+use crate::form::{decode, encode, is_same, present, set_version, take_hidden};
 use crate::key::{ObjectKey, store_key};
-use crate::refusal::{Outcome, Refusal, conflict, invalid};
+use crate::refusal::{Outcome, conflict, invalid};
 use crate::resource::{Admission, Hold, Kinds, Namespaces, Operation, Resource, Source};
 
 /// How often a change is made again because somebody else was faster.
@@ -366,67 +365,6 @@ fn admit(
     Ok(hold)
 }
 
-/// Records whose the changed fields are. The status is the platform's own, whoever
-/// declares the rest.
-fn track(
-    schema: &Value,
-    old: Option<&Value>,
-    new: &mut Value,
-    by: Writer<'_>,
-    now: Timestamp,
-) -> Outcome<()> {
-    let mut live = old.cloned().unwrap_or_default();
-    let status = |object: &mut Value| object.as_object_mut().and_then(|all| all.remove("status"));
-    status(&mut live);
-    let kept = status(new);
-    let tracked = managed::track(schema, &live, new, by, now).map_err(refused);
-    if let (Some(kept), Some(fields)) = (kept, new.as_object_mut()) {
-        fields.insert("status".to_owned(), kept);
-    }
-    tracked
-}
-
-/// A change of `spec` is a new generation.
-fn count_generation(new: &mut Value, old: Option<&Value>) {
-    let Some(old) = old else { return };
-    if new.get("spec") == old.get("spec") || new.get("spec").is_none() {
-        return;
-    }
-    let last = old.pointer("/metadata/generation").and_then(Value::as_u64).unwrap_or(0);
-    metadata_mut(new).insert("generation".to_owned(), (last + 1).into());
-}
-
-/// An object as people see it.
-pub(crate) fn present(resource: &dyn Resource, object: &mut Value, is_revealed: bool) {
-    take_hidden(resource, object);
-    resource.show(object, is_revealed);
-}
-
-/// Takes the platform's own parts out of a stored object.
-pub(crate) fn take_hidden(resource: &dyn Resource, object: &mut Value) -> Map<String, Value> {
-    let mut hidden = Map::new();
-    if let Some(fields) = object.as_object_mut() {
-        for part in resource.hidden() {
-            hidden.extend(fields.remove_entry(*part));
-        }
-    }
-    hidden
-}
-
-/// Whether nothing but the version differs.
-fn is_same(old: &Value, new: &Value) -> bool {
-    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
-    old.len() == new.len()
-        && unversioned(old).eq(unversioned(new))
-        && old.iter().all(|(part, value)| part == "metadata" || new.get(part) == Some(value))
-}
-
-/// Its metadata's fields but the version.
-fn unversioned(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    let metadata = object.get("metadata").and_then(Value::as_object);
-    metadata.into_iter().flatten().filter(|(field, _)| *field != "resourceVersion")
-}
-
 /// Whether it is being deleted, and nothing holds it any more.
 fn is_finished(object: &Value) -> bool {
     let metadata = &object["metadata"];
@@ -446,28 +384,4 @@ fn write_of(
         true => Write::delete(store_key, expect),
         false => Write::put(store_key, encode(object), expect),
     }
-}
-
-/// The stored form: without the version, which the store knows. The object has none
-/// afterwards either.
-pub(crate) fn encode(object: &mut Value) -> Bytes {
-    metadata_mut(object).remove("resourceVersion");
-    let bytes = serde_json::to_vec(object).expect("a JSON value is representable in JSON");
-    // Kept for as long as the record is: without the room the vector grew beyond it.
-    bytes.into_boxed_slice().into()
-}
-
-pub(crate) fn decode(record: &Record) -> Outcome<Value> {
-    let mut object: Value = serde_json::from_slice(&record.value).map_err(|why| {
-        Refusal::from(StoreError::Failed {
-            what: format!("cannot read the stored {}", record.key),
-            why: format!("{why}; it was written by another version of gapless, or is damaged"),
-        })
-    })?;
-    set_version(&mut object, record.revision);
-    Ok(object)
-}
-
-pub(crate) fn set_version(object: &mut Value, version: u64) {
-    metadata_mut(object).insert("resourceVersion".to_owned(), version.to_string().into());
 }

@@ -195,7 +195,7 @@ fn add_revision(
     let name = RevisionName::new(key, number);
     let object = revisions::object(admission.new, name.short(), &new, admission.now);
     let revision = ObjectKey::new(key.namespace(), name.short());
-    let value = serde_json::to_vec(&object).unwrap_or_default().into_boxed_slice();
+    let value = serde_json::to_vec(&object).unwrap_or_default();
     admission.writes.push(Write::put(store_key(&REVISIONS, &revision), value, Expect::Absent));
     if !admission.new["status"].is_object() {
         admission.new["status"] = json!({});
