@@ -4,6 +4,8 @@
 //! decision can be kept with the view it was made on, so that it can be explained
 //! later: the view shares what did not change since, and so costs little.
 
+mod view;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::balance::{Balance, End, Seen};
 use crate::revision::RevisionState;
+
+pub(crate) use view::NodeView;
 
 /// Revisions that are told at a time when room was freed; the others try again
 /// by their own back-off.
@@ -73,20 +77,6 @@ impl DeclaredNode {
         }
         spec
     }
-}
-
-/// A node as people see it.
-pub(crate) struct NodeView {
-    pub(crate) spec: Arc<NodeSpec>,
-    pub(crate) is_healthy: bool,
-    pub(crate) is_cordoned: bool,
-    pub(crate) cpu_reserved: u64,
-    pub(crate) memory_reserved: u64,
-    pub(crate) instances: u32,
-    pub(crate) starting: u32,
-    pub(crate) load: Load,
-    /// Images, snapshots, pools and data it holds.
-    pub(crate) held: usize,
 }
 
 /// The latest decisions, with what they were made on.
@@ -325,18 +315,6 @@ impl Nodes {
         }
     }
 
-    /// The nodes.
-    pub(crate) fn views(&self) -> Vec<NodeView> {
-        let cluster = self.cluster.lock();
-        cluster.state().nodes().filter_map(|node| view(&cluster, node)).collect()
-    }
-
-    /// One node.
-    pub(crate) fn view(&self, id: &NodeId) -> Option<NodeView> {
-        let cluster = self.cluster.lock();
-        view(&cluster, cluster.node(id)?)
-    }
-
     /// Why an instance is where it is: as decided if the decision was kept, else as it
     /// would be decided now. Also says which of the two.
     pub(crate) fn explain_instance(&self, instance: InstanceId) -> Option<(Explanation, bool)> {
@@ -391,23 +369,6 @@ impl Nodes {
         let count = starved.len().min(STARVED_TRIED_MAX);
         starved.drain(..count).collect()
     }
-}
-
-fn view(cluster: &Cluster, node: NodeIndex) -> Option<NodeView> {
-    let state = cluster.state();
-    let spec = Arc::clone(cluster.node_spec(node)?);
-    let reserved = |all: u64, free: i64| u64::try_from(all as i64 - free).unwrap_or(0);
-    Some(NodeView {
-        is_healthy: state.healthy().contains(node),
-        is_cordoned: state.cordoned().contains(node),
-        cpu_reserved: reserved(u64::from(state.cpu(node)), state.cpu_free(node)),
-        memory_reserved: reserved(state.memory(node), state.memory_free(node)),
-        instances: state.instances_on(node),
-        starting: state.starting(node),
-        load: state.load(node),
-        held: cluster.held_count(node),
-        spec,
-    })
 }
 
 impl Decisions {
