@@ -247,6 +247,14 @@ fn table(cell: &Compared) {
             row.gap_to_oracle.mean * 100.0,
         );
     }
+    if let Some((first, again)) = summary::times(cell) {
+        println!(
+            "  near the oracle after {:.0}% of the half that follows the change; knowing nothing at \
+             first, {:.0}%",
+            again * 100.0,
+            first * 100.0
+        );
+    }
     println!("{}", words(&cell.learned.report));
 }
 

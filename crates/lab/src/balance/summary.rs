@@ -85,21 +85,10 @@ impl Summary {
         let held_out = cells.iter().filter(|cell| cell.rows[0].is_held_out);
         let least = |of: fn(&Row) -> f64| ours(cells).map(of).fold(f64::INFINITY, f64::min);
         let learned: Vec<_> = cells.iter().map(|cell| &cell.learned).collect();
-        let changing = cells.iter().filter(|cell| cell.rows[0].changes);
         let (mut learned_in, mut relearned_in, mut counted) = (0.0, 0.0, 0.0);
-        for cell in changing {
-            let of = |name: &str| {
-                &cell
-                    .rows
-                    .iter()
-                    .find(|row| row.contender == name)
-                    .expect("in every cell")
-                    .over_time
-            };
-            let (oracle, nothing, ours) = (of(ORACLE), of(FROM_NOTHING), of(OURS));
-            let half = oracle.len() / 2;
-            learned_in += near_after(&nothing[..half], &oracle[..half]);
-            relearned_in += near_after(&ours[half..], &oracle[half..]);
+        for (first, again) in cells.iter().filter_map(times) {
+            learned_in += first;
+            relearned_in += again;
             counted += 1.0;
         }
         let half = 0.5 / f64::max(counted, 1.0);
@@ -163,6 +152,17 @@ impl Summary {
         findings.goal("infeasible placements", "", self.infeasible as f64, Goal::AtMost(0.0));
         findings
     }
+}
+
+/// Where something changes halfway: the share of a half it takes to be near the oracle, at
+/// first knowing nothing, and after the change.
+pub(crate) fn times(cell: &Compared) -> Option<(f64, f64)> {
+    let of = |name: &str| cell.rows.iter().find(|row| row.contender == name);
+    let oracle = of(ORACLE).filter(|row| row.changes)?;
+    let (nothing, ours) = (of(FROM_NOTHING)?, of(OURS)?);
+    let half = oracle.over_time.len() / 2;
+    let first = near_after(&nothing.over_time[..half], &oracle.over_time[..half]);
+    Some((first, near_after(&ours.over_time[half..], &oracle.over_time[half..])))
 }
 
 /// The share of these stretches until a cost is within a tenth of the oracle's and stays

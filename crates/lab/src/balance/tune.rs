@@ -32,8 +32,11 @@ use super::portfolio::{Candidate, Group, SEED_CHOOSE, SEED_TUNE, objective};
 use super::search::search;
 use super::worlds::worlds;
 
-/// Mixes drawn at random.
+/// Mixes drawn at random that weights are searched with.
 const DRAWN: u64 = 40;
+/// The same that cases are measured on: a case costs less than a search, and what is like
+/// no case is not known.
+const DRAWN_CASES: u64 = 70;
 /// Arms of the prior.
 const ARMS: usize = 8;
 /// The general vectors: of cells whose nodes last, and of those where some are taken away.
@@ -45,8 +48,10 @@ const ROUNDS: usize = 1;
 
 /// Seeds by which cases are measured begin here.
 const SEED_CASE: u64 = 9_500;
-/// How many of these.
+/// How many of these where nodes last, and where some may be taken away: few losses cost
+/// much, so that luck decides a run.
 const CASE_SEEDS: u64 = 3;
+const CASE_SEEDS_SPOT: u64 = 8;
 /// The share of a run after a change in which nothing is what it was or will be.
 const CHANGING: f64 = 0.05;
 
@@ -56,7 +61,7 @@ pub(crate) fn arms(
     threads: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Vec<PriorArm>>> {
-    let (cells, base) = (cells(), Profile::balanced());
+    let (cells, base) = (cells(DRAWN), Profile::balanced());
     let mut candidates: Vec<Candidate> = known();
     let starts: Vec<Weights> = candidates.iter().map(|one| one.weights.clone()).collect();
     for (name, its) in groups(&cells) {
@@ -94,8 +99,9 @@ pub(crate) fn tune(
     let Some(cases) = cases(&arms, threads, stop)? else { return Ok(None) };
     let made_by = format!(
         "{}: separable CMA-ES over {} and {DRAWN} mixes drawn at random, on 3 clusters, seeds from \
-         {SEED_TUNE} on; chosen with seeds from {SEED_CHOOSE} on; cases with {CASE_SEEDS} seeds \
-         from {SEED_CASE} on",
+         {SEED_TUNE} on; chosen with seeds from {SEED_CHOOSE} on; cases on {DRAWN_CASES} drawn \
+         mixes with {CASE_SEEDS} seeds from {SEED_CASE} on, {CASE_SEEDS_SPOT} where nodes may be \
+         taken away",
         how.split(':').next().unwrap_or_default(),
         mixes.join(", "),
     );
@@ -124,13 +130,13 @@ pub(crate) fn cases(
     threads: usize,
     stop: &AtomicBool,
 ) -> Result<Option<Vec<PriorCase>>> {
-    let (cells, base) = (cells(), Profile::balanced());
+    let (cells, base) = (cells(DRAWN_CASES), Profile::balanced());
     let found = on_threads(threads, &cells, stop, |cell| cases_of(cell, arms, &base))?;
     Ok(found.map(|found| found.into_iter().flatten().collect()))
 }
 
 fn cases_of(cell: &Cell, arms: &[PriorArm], base: &Profile) -> Vec<PriorCase> {
-    let seeds = SEED_CASE..SEED_CASE + CASE_SEEDS;
+    let seeds = SEED_CASE..SEED_CASE + if has_spot(cell) { CASE_SEEDS_SPOT } else { CASE_SEEDS };
     let runs = |weights: &Weights| -> Vec<Outcome> {
         seeds.clone().map(|seed| cell.fixed(base, weights, seed)).collect()
     };
@@ -159,10 +165,10 @@ fn cases_of(cell: &Cell, arms: &[PriorArm], base: &Profile) -> Vec<PriorCase> {
 }
 
 /// What the prior is made with: mixes written down and drawn, on every cluster.
-pub(crate) fn cells() -> Vec<Cell> {
+pub(crate) fn cells(drawn_mixes: u64) -> Vec<Cell> {
     let written: Vec<_> = MIXES.into_iter().filter(|mix| mix.is_tuned_on).collect();
     let mut cells = Cell::all(&written);
-    for mix in (0..DRAWN).map(drawn) {
+    for mix in (0..drawn_mixes).map(drawn) {
         cells.extend(worlds().map(|world| Cell { mix: mix.clone(), world, is_tuned_on: true }));
     }
     cells
@@ -214,10 +220,13 @@ pub(crate) fn best_of(
     best(&[start, found.luckiest, found.middle])
 }
 
+fn has_spot(cell: &Cell) -> bool {
+    cell.world.machines.iter().any(|machine| machine.spot_risk > 0.0)
+}
+
 /// Cells whose nodes last, and those where some may be taken away: with the names of
 /// their general vectors.
 fn groups(cells: &[Cell]) -> [(&'static str, Vec<Cell>); 2] {
-    let has_spot = |cell: &Cell| cell.world.machines.iter().any(|machine| machine.spot_risk > 0.0);
     let (spot, lasting) = cells.iter().cloned().partition(has_spot);
     let [of_lasting, of_spot] = GENERAL_NAMES;
     [(of_lasting, lasting), (of_spot, spot)]

@@ -10,11 +10,12 @@ use super::class::Class;
 use super::context::Context;
 use super::estimate::Draws;
 use super::guard::Rollback;
+use super::likeness::Likeness;
 use super::outlook::Outlook;
 use super::prior::Prior;
 use super::refine::mutate;
 use super::regime::{REGIME_COUNT, Regime};
-use super::situation::Situation;
+use super::situation::{Past, Situation};
 use super::table::{ArmId, Played, Share, Table};
 use super::weights::Weights;
 use crate::profile::Profile;
@@ -121,6 +122,8 @@ pub(crate) type Key = (Option<Class>, Regime);
 pub struct Balancer {
     pub(crate) config: Config,
     pub(crate) prior: Prior,
+    /// The prior's cases, without and with nodes that may be taken away.
+    pub(crate) likeness: [Likeness; 2],
     base: Arc<Profile>,
     pub(crate) arms: Vec<Arm>,
     pub(crate) next_arm: u32,
@@ -128,6 +131,7 @@ pub struct Balancer {
     pub(crate) regime: Regime,
     /// What is seen of the cluster, as a moving mean.
     pub(crate) situation: Option<Situation>,
+    pub(crate) past: Past,
     /// What that makes of the prior's arms, without and with nodes that may be taken away.
     pub(crate) outlook: [Outlook; 2],
     usual: HashMap<u64, Usual, FixedState>,
@@ -142,6 +146,7 @@ impl Balancer {
     pub fn new(config: Config, prior: Prior) -> Self {
         let mut balancer = Balancer {
             config,
+            likeness: [false, true].map(|has_spot| Likeness::of(&prior, has_spot)),
             prior,
             base: Arc::new(Profile::balanced()),
             arms: Vec::new(),
@@ -149,6 +154,7 @@ impl Balancer {
             contexts: BTreeMap::new(),
             regime: Regime::default(),
             situation: None,
+            past: Past::default(),
             outlook: Default::default(),
             usual: HashMap::default(),
             draws: Draws::new(config.seed),
@@ -221,7 +227,9 @@ impl Balancer {
         let mut has_changed = std::mem::replace(&mut self.regime, regime) != regime;
         if !self.is_frozen {
             if let Some(seen) = seen {
-                self.situation.get_or_insert(*seen).follow(seen);
+                let mut seen = *seen;
+                self.past.tell(&mut seen);
+                self.situation.get_or_insert(seen).follow(&seen);
             }
             has_changed |= self.look(regime.has_spot());
             let config = self.config;

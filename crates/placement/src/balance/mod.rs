@@ -23,7 +23,7 @@
 //! | when not to trust, and when to go back | [`guard`] |
 //! | new weight vectors from good ones | [`refine`] |
 //! | all of it together | [`balancer`] |
-//! | what the present resembles, and what did well there | [`situation`], [`prior`], [`outlook`] |
+//! | what the present resembles, and what did well there | [`situation`], [`prior`], [`likeness`], [`outlook`] |
 //! | what is kept | [`saved`] |
 //! | what was learned, for people | [`report`] |
 //!
@@ -44,6 +44,7 @@ mod context;
 mod estimate;
 mod explore;
 mod guard;
+mod likeness;
 mod objective;
 mod outlook;
 mod prior;
@@ -64,7 +65,7 @@ pub use prior::{Prior, PriorArm, PriorCase, PriorError};
 pub use regime::{REGIME_COUNT, Regime};
 pub use report::{ArmReport, ContextReport, Report, SituationReport};
 pub use saved::{Saved, SavedError};
-pub use situation::{FEATURE_NAMES, FEATURES, Situation};
+pub use situation::{FEATURE_NAMES, FEATURES, Past, Situation};
 pub use table::{ArmId, Played, Share, Table};
 pub use weights::{SCORES, WEIGHT_MAX, WeightError, Weights, scores};
 

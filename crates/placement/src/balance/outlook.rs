@@ -75,7 +75,8 @@ impl Balancer {
     /// Sees what the prior expects of the present situation, and has every context believe
     /// that much more or less of its arms. Whether another arm is to lead for all together.
     pub(crate) fn look(&mut self, has_spot: bool) -> bool {
-        let Some(gains) = self.prior.expected(self.situation.as_ref(), has_spot) else {
+        let likeness = &self.likeness[usize::from(has_spot)];
+        let Some(gains) = likeness.expected(&self.prior, self.situation.as_ref()) else {
             return false;
         };
         let is_shared = |arm: &&Arm| arm.home.is_none();

@@ -127,13 +127,14 @@ impl Balancer {
 
     fn situation_report(&self) -> Option<SituationReport> {
         let has_spot = self.regime.has_spot();
-        let mut alike = self.prior.likeness(self.situation.as_ref(), has_spot);
+        let likeness = &self.likeness[usize::from(has_spot)];
+        let mut alike = self.situation.as_ref().map_or_else(Vec::new, |of| likeness.counts(of));
         alike.sort_by(|a, b| b.1.total_cmp(&a.1));
         let outlook = &self.outlook[usize::from(has_spot)];
         let seen = self.situation.iter().flat_map(|it| FEATURE_NAMES.iter().zip(it.0));
         let case = |(at, share): &(usize, f32)| (self.prior.cases[*at].name.to_string(), *share);
         let gain = |(id, (gain, _)): &(ArmId, (f32, f32))| (self.arm_name(*id).to_owned(), *gain);
-        (!alike.is_empty()).then(|| SituationReport {
+        (!self.prior.cases.is_empty()).then(|| SituationReport {
             seen: seen.map(|(name, value)| ((*name).to_owned(), value)).collect(),
             alike: alike.iter().take(ALIKE_SHOWN).map(case).collect(),
             expected: outlook.gains.iter().map(gain).collect(),

@@ -14,12 +14,12 @@ use super::estimate::Draws;
 use super::guard::Rollback;
 use super::prior::{Prior, PriorArm};
 use super::regime::Regime;
-use super::situation::Situation;
+use super::situation::{Past, Situation};
 use super::table::ArmId;
 use super::weights::Weights;
 
 /// The version of what is written.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What a balancer learned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,7 @@ pub struct Saved {
     contexts: Vec<SavedContext>,
     regime: Regime,
     situation: Option<Situation>,
+    past: Past,
     draws: Draws,
     is_frozen: bool,
     rollbacks: [u64; Rollback::ALL.len()],
@@ -93,6 +94,7 @@ impl Balancer {
             contexts: self.contexts.iter().map(context).collect(),
             regime: self.regime,
             situation: self.situation,
+            past: self.past,
             draws: self.draws,
             is_frozen: self.is_frozen,
             rollbacks: self.rollbacks,
@@ -123,7 +125,7 @@ impl Balancer {
         }
         balancer.next_arm = saved.next_arm;
         // Before there are contexts: what was learned has in it what was expected.
-        balancer.situation = saved.situation;
+        (balancer.situation, balancer.past) = (saved.situation, saved.past);
         [false, true].into_iter().for_each(|has_spot| balancer.look_anew(has_spot));
         let contexts = saved.contexts.into_iter();
         balancer.contexts = contexts

@@ -6,6 +6,10 @@
 //! means something. Instances are counted by the processor they reserve. None of them
 //! depends much on where instances were put: a situation must not change because the
 //! weights did.
+//!
+//! One is of the past ([`Past`]): how much more was reserved lately. Where a cluster was
+//! full, code lies on every node, and weights that follow code keep all of them open when
+//! there is little left to do; where it was never full the same weights are good.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,23 +28,48 @@ const NEW_SHARE: f32 = 0.15;
 /// Above this share of the processor on nodes that may be taken away, losses matter.
 const SPOT_SHARE: f32 = 0.2;
 
+/// What of the most that was reserved is forgotten from one look to the next, of which there
+/// is one every 5 seconds: half of it in 20 minutes. Code stays on nodes for as long.
+const FORGOTTEN: f32 = 0.0029;
+
 /// Numbers a situation has.
-pub const FEATURES: usize = 8;
+pub const FEATURES: usize = 9;
 
 /// What each number is, in the order of [`Situation`].
 pub const FEATURE_NAMES: [&str; FEATURES] =
-    ["reserved", "width", "start-bound", "bursty", "spot", "used", "functions", "kinds"];
+    ["reserved", "width", "start-bound", "bursty", "spot", "used", "functions", "kinds", "fell"];
 
 /// What each counts for in a distance. How full a cluster is decides most. Chosen on the
 /// cases of the prior, each judged by those of other mixes; memory, nearness, tenants and
 /// how unequal nodes are were tried, told nothing more, and are not looked at. Nodes that
 /// may be taken away are no matter of distance: they have cases of their own.
-pub(crate) const FEATURE_COUNTS: [f32; FEATURES] = [8.0, 1.0, 2.0, 0.5, 0.0, 2.0, 1.0, 0.5];
+pub(crate) const FEATURE_COUNTS: [f32; FEATURES] = [8.0, 1.0, 2.0, 0.5, 0.0, 2.0, 1.0, 0.5, 1.0];
+
+/// Where how full it is stands, and by how much less than lately.
+const RESERVED: usize = 0;
+const FELL: usize = FEATURES - 1;
 
 /// A cluster and its workload, in [`FEATURES`] numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Situation(pub [f32; FEATURES]);
+
+/// What a cluster was like until now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Past {
+    /// The most that was reserved lately.
+    most: f32,
+}
+
+impl Past {
+    /// A look at the cluster: tells it what was before.
+    pub fn tell(&mut self, seen: &mut Situation) {
+        let now = seen.0[RESERVED];
+        self.most = now.max(self.most - FORGOTTEN * (self.most - now));
+        seen.0[FELL] = self.most - now;
+    }
+}
 
 /// Sums over instances, each by the processor it reserves.
 #[derive(Debug, Default)]
@@ -54,7 +83,7 @@ struct Sums {
 }
 
 impl Situation {
-    /// That of a cluster; none while there is little on it.
+    /// That of a cluster, of whose past nothing is known; none while there is little on it.
     pub fn of_cluster(cluster: &Cluster) -> Option<Situation> {
         let state = cluster.state();
         let (mut cpu, mut free, mut memory) = (0.0, 0.0, 0.0);
@@ -87,6 +116,7 @@ impl Situation {
             ((used / (cpu - free).max(1.0)) as f32 / 1.2).clamp(0.0, 1.0),
             (functions.ln() / 5.0).clamp(0.0, 1.0),
             (kinds / 0.15).clamp(0.0, 1.0),
+            0.0,
         ]))
     }
 
@@ -190,5 +220,22 @@ mod tests {
         is("spot", 0.25);
         is("width", ((0.125_f32 + 0.5) / 2.0).sqrt());
         assert!(seen.has_spot() && seen.words().contains("reserved 0.50"));
+    }
+
+    #[test]
+    fn what_was_reserved_lately_is_told_and_slowly_forgotten() {
+        let mut past = Past::default();
+        let mut look = |reserved: f32| {
+            let mut seen = Situation::default();
+            seen.0[RESERVED] = reserved;
+            past.tell(&mut seen);
+            seen.of("fell")
+        };
+        assert_eq!(look(0.2), 0.0, "it was never fuller");
+        assert_eq!(look(0.8), 0.0);
+        assert!((look(0.2) - 0.6).abs() < 0.01);
+        let later = (0..240).map(|_| look(0.2)).last().unwrap();
+        assert!((later - 0.3).abs() < 0.01, "half in 20 minutes: {later}");
+        assert_eq!(look(0.9), 0.0);
     }
 }

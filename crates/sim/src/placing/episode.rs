@@ -6,7 +6,7 @@ mod starting;
 
 use std::sync::Arc;
 
-use gapless_placement::balance::{Balancer, Class, Features, Played, Regime, Situation};
+use gapless_placement::balance::{Balancer, Class, Features, Past, Played, Regime, Situation};
 use gapless_placement::{Cluster, Load, NodeIndex, Profile, ShapeId, plain};
 use gapless_types::Time;
 
@@ -83,6 +83,7 @@ pub struct Episode<'a> {
     playing: Playing,
     features: Vec<Features>,
     regime: Regime,
+    past: Past,
     outcome: Outcome,
     decayed: f64,
 }
@@ -128,6 +129,7 @@ impl<'a> Episode<'a> {
             playing,
             features,
             regime: Regime::Low,
+            past: Past::default(),
             outcome: Outcome { stretches, situations: vec![None; STRETCHES], ..Outcome::default() },
             decayed: 0.0,
         }
@@ -224,7 +226,10 @@ impl<'a> Episode<'a> {
             self.cluster.set_class(*shape, features.class());
         }
         self.regime = Regime::of_cluster(self.cluster.state(), self.regime);
-        let seen = Situation::of_cluster(&self.cluster);
+        let mut seen = Situation::of_cluster(&self.cluster);
+        if let Some(seen) = &mut seen {
+            self.past.tell(seen);
+        }
         let at = (self.now / self.seconds * STRETCHES as f64) as usize;
         self.outcome.situations[at.min(STRETCHES - 1)] = seen;
         if let Playing::Balanced(balancer) = &mut self.playing
