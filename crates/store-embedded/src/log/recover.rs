@@ -19,7 +19,7 @@ use super::header::{HEADER_BYTES, Header, NoHeader, SEGMENT_MAGIC};
 use super::{Name, checkpoint_path, name_of, segment_path};
 use crate::bounds::Bounds;
 use crate::checkpoint;
-use crate::memory::State;
+use crate::memory::{Packed, State};
 
 /// What the folder holds.
 #[derive(Debug)]
@@ -202,8 +202,7 @@ fn transaction(revision: u64, rest: &mut Fields<'_>, state: &mut State) -> Optio
     for _ in 0..writes {
         let (key, value) = rest.write()?;
         if is_new {
-            let value = value.map(|value| state.dictionaries().pack(value));
-            transaction.push((Arc::from(key), value));
+            transaction.push((Arc::from(key), value.map(Packed::as_it_is)));
         }
     }
     if is_new {

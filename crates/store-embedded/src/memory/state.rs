@@ -10,13 +10,12 @@ use std::mem;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use gapless_store::{Record, StoreError, StoreEvent, StoreRevision};
+use gapless_store::{Record, StoreError, StoreRevision};
 
+use super::kept::{Event, Kept, Version, Versions};
 use super::packed::{Dictionaries, Packed};
 use crate::bounds::{Bounds, Usage};
 
-/// What a change in history costs beside its bytes.
-const EVENT_BYTES: usize = mem::size_of::<Event>();
 /// What a record costs in a checkpoint beside its bytes.
 const RECORD_BYTES: usize = 24;
 /// Changes of history that are forgotten under one lock.
@@ -25,83 +24,6 @@ const FORGET_MAX: usize = 2_000;
 const SCAN_MAX: usize = 1_000;
 /// Changes that a watch takes under one lock.
 const TAKE_MAX: usize = 128;
-
-/// A value of a record, or its absence, since a revision.
-#[derive(Clone, Debug)]
-struct Version {
-    revision: StoreRevision,
-    created: StoreRevision,
-    value: Option<Packed>,
-}
-
-/// The versions of one record.
-#[derive(Debug)]
-struct Versions {
-    newest: Version,
-    /// Oldest first.
-    older: Vec<Version>,
-}
-
-impl Versions {
-    fn at(&self, revision: StoreRevision) -> Option<&Version> {
-        if self.newest.revision <= revision {
-            return Some(&self.newest);
-        }
-        self.older.iter().rev().find(|version| version.revision <= revision)
-    }
-}
-
-/// A record as it was at some revision.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    key: Arc<str>,
-    value: Packed,
-    revision: StoreRevision,
-    created: StoreRevision,
-}
-
-impl Kept {
-    fn of(key: &Arc<str>, version: &Version) -> Option<Self> {
-        let value = version.value.clone()?;
-        let (revision, created) = (version.revision, version.created);
-        Some(Kept { key: Arc::clone(key), value, revision, created })
-    }
-
-    /// The record.
-    pub(crate) fn unpack(self, dictionaries: &Dictionaries) -> Record {
-        let Kept { key, value, revision, created } = self;
-        Record { key, value: dictionaries.unpack(&value), revision, created }
-    }
-}
-
-/// A change of one record.
-#[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) revision: StoreRevision,
-    key: Arc<str>,
-    value: Option<Packed>,
-    previous: Option<Version>,
-}
-
-impl Event {
-    /// The change, for those who watch.
-    pub(crate) fn unpack(self, dictionaries: &Dictionaries) -> StoreEvent {
-        let Event { revision, key, value, previous } = self;
-        let previous = previous.and_then(|version| Kept::of(&key, &version));
-        StoreEvent {
-            revision,
-            key,
-            value: value.map(|value| dictionaries.unpack(&value)),
-            previous: previous.map(|record| record.unpack(dictionaries)),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let previous = self.previous.as_ref().and_then(|version| version.value.as_ref());
-        let value = self.value.as_ref().map_or(0, Packed::len);
-        EVENT_BYTES + self.key.len() + value + previous.map_or(0, Packed::len)
-    }
-}
 
 /// Everything there is.
 #[derive(Debug)]
@@ -157,8 +79,8 @@ impl State {
     pub(crate) fn load(&mut self, revision: StoreRevision, records: Vec<Record>) {
         let sample = |every| records.iter().step_by(every).map(|one| one.value.clone()).collect();
         self.dictionaries.learn(records.len() as u64, sample);
-        let packed = self.dictionaries.pack_all(&records);
-        for (Record { key, revision, created, .. }, value) in records.into_iter().zip(packed) {
+        for Record { key, value, revision, created } in records {
+            let value = Packed::as_it_is(&value);
             self.count(&key, Some(&value), None);
             let newest = Version { revision, created, value: Some(value) };
             self.records.insert(key, Box::new(Versions { newest, older: Vec::new() }));
@@ -255,6 +177,36 @@ impl State {
             last = Some(Arc::clone(key));
         }
         Chunk { last: None }
+    }
+
+    /// Adds the values after a key that are not packed, of up to `scan` records. Returns the
+    /// last key that was looked at.
+    pub(crate) fn unpacked(
+        &self,
+        after: Option<&str>,
+        scan: usize,
+        found: &mut Vec<(Arc<str>, Packed)>,
+    ) -> Option<Arc<str>> {
+        let from = after.map_or(Unbounded, Excluded);
+        let mut last = None;
+        for (key, versions) in self.records.range::<str, _>((from, Unbounded)).take(scan) {
+            let value = versions.newest.value.as_ref().filter(|value| value.is_as_it_is());
+            found.extend(value.map(|value| (Arc::clone(key), value.clone())));
+            last = Some(key);
+        }
+        last.map(Arc::clone)
+    }
+
+    /// Puts a packed value in the place of the same as it is, unless it was replaced.
+    pub(crate) fn pack(&mut self, key: &str, unpacked: &Packed, packed: Packed) {
+        let Some(versions) = self.records.get_mut(key) else { return };
+        if let Some(value) = &mut versions.newest.value
+            && value.is(unpacked)
+        {
+            self.packed_bytes -= value.taken() as u64;
+            self.packed_bytes += packed.taken() as u64;
+            *value = packed;
+        }
     }
 
     /// Takes changes under the prefix after a revision, whole transactions. Returns

@@ -16,7 +16,7 @@ use gapless_store::{StoreError, StoreEvent, StoreRevision, Watch};
 use parking_lot::Mutex;
 
 use super::Memory;
-use super::state::Event;
+use super::kept::Event;
 
 /// The watches that sleep.
 #[derive(Debug, Default)]
