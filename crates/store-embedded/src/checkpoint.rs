@@ -1,8 +1,6 @@
 //! Checkpoints: every record as of the revision at which history begins, in one
 //! file, in place of the log before that.
 //!
-//! The thread that writes them is the one that tidies up: at first it packs what was read.
-//!
 //! Written by a thread of its own from the memory, chunk by chunk, while writes go
 //! on. It gets its name only when it is whole and durable; then the log files that
 //! hold nothing newer are removed, oldest first, so that a crash in between leaves
@@ -64,7 +62,6 @@ impl Checkpointer {
         let writing = Writing { disk, folder, memory, is_ended: Arc::clone(&is_ended) };
         let thread =
             thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
-                writing.memory.pack_what_was_read(&writing.is_ended);
                 for job in received {
                     done(writing.run(&job));
                 }

@@ -19,7 +19,7 @@ use super::header::{HEADER_BYTES, Header, NoHeader, SEGMENT_MAGIC};
 use super::{Name, checkpoint_path, name_of, segment_path};
 use crate::bounds::Bounds;
 use crate::checkpoint;
-use crate::memory::{Packed, State};
+use crate::memory::State;
 
 /// What the folder holds.
 #[derive(Debug)]
@@ -202,7 +202,8 @@ fn transaction(revision: u64, rest: &mut Fields<'_>, state: &mut State) -> Optio
     for _ in 0..writes {
         let (key, value) = rest.write()?;
         if is_new {
-            transaction.push((Arc::from(key), value.map(Packed::as_it_is)));
+            let value = value.map(|value| state.dictionaries().pack(value));
+            transaction.push((Arc::from(key), value));
         }
     }
     if is_new {

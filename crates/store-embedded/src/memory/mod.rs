@@ -14,7 +14,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gapless_store::{Page, Range, Record, StoreError, StoreRevision, Watch};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -55,30 +55,6 @@ impl Memory {
     /// A value that is about to be written.
     pub(crate) fn pack(&self, value: &[u8]) -> Packed {
         self.dictionaries.pack(value)
-    }
-
-    /// Packs what was read when the store was opened. What history shares stays there as it
-    /// is until it is forgotten.
-    pub(crate) fn pack_what_was_read(&self, is_ended: &AtomicBool) {
-        let mut after: Option<Arc<str>> = None;
-        while !is_ended.load(Ordering::Acquire) {
-            let mut found = Vec::new();
-            after = self.read().unpacked(after.as_deref(), CHUNK, &mut found);
-            let pack = |(key, value): (Arc<str>, Packed)| {
-                let packed = self.pack(&self.dictionaries.unpack(&value));
-                (key, value, packed)
-            };
-            let packed: Vec<_> = found.into_iter().map(pack).collect();
-            {
-                let mut state = self.state.write();
-                for (key, value, packed) in packed {
-                    state.pack(&key, &value, packed);
-                }
-            }
-            if after.is_none() {
-                return;
-            }
-        }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Record> {
@@ -248,32 +224,6 @@ mod tests {
         memory.publish(vec![], 3 * KEYS, 0);
         assert_eq!(memory.read().usage().history_events, 0);
         assert!(all_at(&memory, 3 * KEYS).iter().all(|record| record.value == b"3"[..]));
-    }
-
-    #[test]
-    fn what_was_read_is_packed_later_unless_it_was_replaced() {
-        let value = |n: u64| {
-            format!("what all of them have in common, and so much that it is worth packing: {n:03}")
-        };
-        let key = |n: u64| Arc::from(format!("k{n:03}"));
-        let record = |n| Record { key: key(n), value: value(n).into(), revision: 1, created: 1 };
-        let mut state = State::new(Bounds::default());
-        state.load(1, (0..KEYS).map(record).collect());
-        let mut stale = Vec::new();
-        state.unpacked(None, 1, &mut stale);
-        let memory = Memory::new(state);
-        let before = memory.read().usage();
-        assert!(before.packed_bytes > KEYS * 50);
-        memory.pack_what_was_read(&AtomicBool::new(true));
-        assert_eq!(memory.read().usage(), before, "the store is being closed");
-        memory.pack_what_was_read(&AtomicBool::new(false));
-        let after = memory.read().usage();
-        assert!(after.packed_bytes < before.packed_bytes / 2, "{after:?}");
-        assert_eq!(Usage { packed_bytes: before.packed_bytes, ..after }, before);
-        assert!((0..KEYS).all(|n| memory.get(&key(n)).unwrap().value == value(n)));
-        let [(first, read)] = &stale[..] else { panic!("{stale:?}") };
-        memory.state.write().pack(first, read, memory.pack(b"of long ago"));
-        assert_eq!(memory.get(first).unwrap().value, value(0), "it was replaced");
     }
 
     #[test]

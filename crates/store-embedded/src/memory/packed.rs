@@ -11,17 +11,18 @@
 //! value --pack, by who writes--> Packed in versions and history --unpack, by who reads--> value
 //! ```
 //!
-//! What is read when a store is opened is packed after that, in the background.
-//!
 //! What always holds: a value is read as it was written; a dictionary that was learned
 //! never changes, and each value says which is its own. Only memory is packed: files hold
 //! values as they are, so that a file can be read whatever was learned when it was written.
 //!
 //! Not zstd: it makes values a little smaller, reads them five times slower, and is C.
 
+use std::num::NonZero;
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, ScopedJoinHandle};
 
 use bytes::Bytes;
+use gapless_store::Record;
 use lz4_flex::block::{compress_into_with_dict, decompress_with_dict, get_maximum_output_size};
 
 /// Records there are when a dictionary is learned: early, and again when what there is may
@@ -33,6 +34,8 @@ const SAMPLES: usize = 8;
 const DICTIONARY_BYTES_MAX: usize = 8 << 10;
 /// Shorter values gain nothing.
 const PACKED_BYTES_MIN: usize = 64;
+/// Records for which another thread is worth its start.
+const RECORDS_A_THREAD_MIN: usize = 1_000;
 
 /// A value. Cloning it copies no bytes.
 #[derive(Clone, Debug)]
@@ -54,18 +57,7 @@ impl Packed {
         self.bytes.len()
     }
 
-    /// Whether both are one value, and not only alike.
-    pub(crate) fn is(&self, other: &Packed) -> bool {
-        Arc::ptr_eq(&self.bytes, &other.bytes)
-    }
-
-    /// Whether packing was not tried, or gained nothing.
-    pub(crate) fn is_as_it_is(&self) -> bool {
-        self.bytes.len() == self.len()
-    }
-
-    /// A value that is not packed: who opens a store waits.
-    pub(crate) fn as_it_is(value: &[u8]) -> Self {
+    fn as_it_is(value: &[u8]) -> Self {
         Packed { bytes: value.into(), len: value.len() as u32, dictionary: 0 }
     }
 }
@@ -98,7 +90,7 @@ impl Dictionaries {
 
     /// The value.
     pub(crate) fn unpack(&self, packed: &Packed) -> Bytes {
-        if packed.is_as_it_is() {
+        if packed.bytes.len() == packed.len() {
             return Bytes::from_owner(Arc::clone(&packed.bytes));
         }
         let dictionary = self.learned[usize::from(packed.dictionary)].get();
@@ -124,6 +116,21 @@ impl Dictionaries {
             }
         }
         let _ = due.set(dictionary.into());
+    }
+
+    /// Packs many records on all processors: when a store is opened, somebody waits.
+    pub(crate) fn pack_all(&self, records: &[Record]) -> Vec<Packed> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let each = records.len().div_ceil(threads).max(RECORDS_A_THREAD_MIN);
+        thread::scope(|scope| {
+            let pack = |part: &[Record]| part.iter().map(|one| self.pack(&one.value)).collect();
+            let parts = records.chunks(each).map(|part| scope.spawn(move || pack(part)));
+            let parts: Vec<ScopedJoinHandle<'_, Vec<Packed>>> = parts.collect();
+            parts
+                .into_iter()
+                .flat_map(|part| part.join().expect("packing does not panic"))
+                .collect()
+        })
     }
 }
 
@@ -179,6 +186,18 @@ mod tests {
         assert!(packed.taken() < value.len() && packed.dictionary == 1);
         assert_eq!(dictionaries.unpack(&packed), value[..]);
         dictionaries.learn(2_001, |_| unreachable!("that was learned already"));
+    }
+
+    #[test]
+    fn many_are_packed_in_their_order() {
+        let dictionaries = learned(200);
+        let record = |n| Record { key: "".into(), value: like(n).into(), revision: 1, created: 1 };
+        let records: Vec<Record> = (0..5 * RECORDS_A_THREAD_MIN / 2).map(record).collect();
+        let packed = dictionaries.pack_all(&records);
+        assert_eq!(packed.len(), records.len());
+        let same =
+            |(packed, record): (&Packed, &Record)| dictionaries.unpack(packed) == record.value;
+        assert!(packed.iter().zip(&records).all(same));
     }
 
     proptest! {

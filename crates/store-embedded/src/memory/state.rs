@@ -79,8 +79,8 @@ impl State {
     pub(crate) fn load(&mut self, revision: StoreRevision, records: Vec<Record>) {
         let sample = |every| records.iter().step_by(every).map(|one| one.value.clone()).collect();
         self.dictionaries.learn(records.len() as u64, sample);
-        for Record { key, value, revision, created } in records {
-            let value = Packed::as_it_is(&value);
+        let packed = self.dictionaries.pack_all(&records);
+        for (Record { key, revision, created, .. }, value) in records.into_iter().zip(packed) {
             self.count(&key, Some(&value), None);
             let newest = Version { revision, created, value: Some(value) };
             self.records.insert(key, Box::new(Versions { newest, older: Vec::new() }));
@@ -177,36 +177,6 @@ impl State {
             last = Some(Arc::clone(key));
         }
         Chunk { last: None }
-    }
-
-    /// Adds the values after a key that are not packed, of up to `scan` records. Returns the
-    /// last key that was looked at.
-    pub(crate) fn unpacked(
-        &self,
-        after: Option<&str>,
-        scan: usize,
-        found: &mut Vec<(Arc<str>, Packed)>,
-    ) -> Option<Arc<str>> {
-        let from = after.map_or(Unbounded, Excluded);
-        let mut last = None;
-        for (key, versions) in self.records.range::<str, _>((from, Unbounded)).take(scan) {
-            let value = versions.newest.value.as_ref().filter(|value| value.is_as_it_is());
-            found.extend(value.map(|value| (Arc::clone(key), value.clone())));
-            last = Some(key);
-        }
-        last.map(Arc::clone)
-    }
-
-    /// Puts a packed value in the place of the same as it is, unless it was replaced.
-    pub(crate) fn pack(&mut self, key: &str, unpacked: &Packed, packed: Packed) {
-        let Some(versions) = self.records.get_mut(key) else { return };
-        if let Some(value) = &mut versions.newest.value
-            && value.is(unpacked)
-        {
-            self.packed_bytes -= value.taken() as u64;
-            self.packed_bytes += packed.taken() as u64;
-            *value = packed;
-        }
     }
 
     /// Takes changes under the prefix after a revision, whole transactions. Returns
