@@ -123,7 +123,7 @@ pub(crate) enum Command {
 pub(crate) struct ApiArgs {
     /// Which platform to talk to [env: GAPLESS_API] [default: the context's, or
     /// http://127.0.0.1:8090]
-    #[arg(long = "api", value_name = "URL")]
+    #[arg(long = "api", value_name = "URL", global = true)]
     api: Option<String>,
 }
 
@@ -241,5 +241,20 @@ mod tests {
         assert_eq!(client(&before), "http://a:1");
         let both = ["gapless", "--api", "http://a:1", "get", "nodes", "--api", "http://b:2"];
         assert_eq!(client(&both), "http://b:2");
+    }
+
+    /// Also of a command that has commands of its own.
+    #[test]
+    fn the_platform_may_be_named_at_the_end() {
+        let ends: [&[&str]; 2] = [&["policies", "explain"], &["secrets", "rotate-key"]];
+        for words in ends {
+            let line = [&["gapless"], words, &["--api", "http://a:1"]].concat();
+            let api = match Cli::try_parse_from(line).unwrap().command {
+                Command::Policies(args) => args.api,
+                Command::Secrets(args) => args.api,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(api.client().unwrap().url(), "http://a:1");
+        }
     }
 }
