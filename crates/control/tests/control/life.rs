@@ -56,6 +56,31 @@ async fn a_rollout_that_is_over_leaves_no_task() {
     panic!("{} tasks, and {before} before 20 functions were deployed", tasks());
 }
 
+/// A declaration and its outcome: what was in between is over before anybody reads it.
+#[tokio::test]
+async fn a_rollout_that_is_over_soon_is_stored_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = open(folder.path()).await;
+    let mut costs = Vec::new();
+    for n in 0..20 {
+        let (name, before) = (format!("f-{n}"), bench.store.revision());
+        deployed(&mut bench, &name).await;
+        let key = format!("functions.gapless.dev/default/{name}");
+        loop {
+            let record = bench.store.get(&key).unwrap().unwrap();
+            let stored: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
+            if stored["course"]["stable"].is_string() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        costs.push(bench.store.revision() - before);
+    }
+    // A machine that is busy may take longer than is waited for now and then.
+    let twice = costs.iter().filter(|cost| **cost == 2).count();
+    assert!(twice > 10, "transactions of the store for each: {costs:?}");
+}
+
 #[tokio::test]
 async fn demand_becomes_an_instance_and_idleness_its_end() {
     let folder = tempfile::tempdir().unwrap();
