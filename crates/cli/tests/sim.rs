@@ -123,12 +123,7 @@ fn the_simulator_is_within_a_quarter_of_the_platform() {
         assert!(rows.len() >= 3, "{report}");
         let off = report["findings"]["rows"].as_array().unwrap();
         assert_eq!(off.len(), 2 * rows.len());
-        // Medians only: the slowest of 400 calls that an unoptimised build starts at once
-        // say how busy the machine is. The command judges both, where it is optimised.
-        let is_median = |row: &&Value| row["name"].as_str().unwrap().contains("p50");
-        let medians: Vec<&Value> = off.iter().filter(is_median).collect();
-        assert_eq!(medians.len(), rows.len());
-        if medians.iter().all(|row| row["ok"] == true) {
+        if off.iter().all(|row| row["ok"] == true) {
             return;
         }
         let late = |row: &Value| row["driver_late_ms"].as_f64().unwrap() > LATE_MAX_MS;
@@ -137,7 +132,7 @@ fn the_simulator_is_within_a_quarter_of_the_platform() {
                 println!("SKIPPED: this machine is too busy, requests were sent late: {rows:?}");
                 return;
             }
-            panic!("{medians:?}\n{rows:?}");
+            panic!("{off:?}\n{rows:?}");
         }
     }
 }

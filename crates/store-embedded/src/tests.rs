@@ -176,12 +176,9 @@ fn any_call_may_fail() {
         assert_eq!(found, acknowledged, "after call {failing} failed");
         put(&*store, "k0", "works again").unwrap();
         if failing >= calls {
-            // A checkpoint that is under way when the store closes is not made.
             let names = files(folder.path());
-            if names[0].starts_with("checkpoint-") && names.len() > 2 {
-                return;
-            }
-            assert!(failing < calls + 50, "never a checkpoint: {names:?}");
+            assert!(names[0].starts_with("checkpoint-") && names.len() > 2, "{names:?}");
+            return;
         }
         failing += 1;
     }
@@ -285,8 +282,6 @@ fn a_long_list_is_one_state_while_others_write() {
             assert!(values.is_sorted_by(|a, b| a >= b) && values[0] - values[KEYS - 1] <= 1);
         }
     });
-    // What a list still looked at goes with the next write.
-    round(30);
     assert_eq!(store.oldest(), store.revision() - 1, "the last is kept though it is too large");
     assert_eq!(store.usage().history_events, 100);
 }

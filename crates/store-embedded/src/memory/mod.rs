@@ -1,8 +1,8 @@
 //! [`Memory`]: what is durable, shared between the thread that writes and those
 //! that read and watch.
 //!
-//! One lock guards the state. Only the writer takes it exclusively, for the time
-//! that a group takes to apply; readers take it for a bounded number of records
+//! One lock guards the state. The writer takes it exclusively for the time that a group
+//! takes to apply, and whoever has read what was forgotten meanwhile, to drop that; readers take it for a bounded number of records
 //! (`CHUNK`), however many they list: a list pins its revision instead of holding
 //! the lock, and versions that a pinned revision shows stay. Immutable maps would
 //! save the lock and cost every write a path of new nodes.
@@ -168,13 +168,20 @@ pub(crate) struct Pin {
 }
 
 impl Drop for Pin {
+    /// What only this pin kept goes with it, also when nothing more is written.
     fn drop(&mut self) {
-        let mut pins = self.memory.pins.lock();
-        if let Some(readers) = pins.get_mut(&self.revision) {
-            *readers -= 1;
-            if *readers == 0 {
-                pins.remove(&self.revision);
+        {
+            let mut pins = self.memory.pins.lock();
+            if let Some(readers) = pins.get_mut(&self.revision) {
+                *readers -= 1;
+                if *readers == 0 {
+                    pins.remove(&self.revision);
+                }
             }
+        }
+        // Most have kept nothing: then nobody waits for the exclusive lock.
+        if self.memory.read().has_forgotten() {
+            self.memory.sweep();
         }
     }
 }
@@ -221,8 +228,7 @@ mod tests {
         let kept = memory.read().usage().history_events;
         assert_eq!(kept as u64, 2 * KEYS);
         drop(pin);
-        memory.publish(vec![], 3 * KEYS, 0);
-        assert_eq!(memory.read().usage().history_events, 0);
+        assert_eq!(memory.read().usage().history_events, 0, "without another write");
         assert!(all_at(&memory, 3 * KEYS).iter().all(|record| record.value == b"3"[..]));
     }
 

@@ -278,6 +278,11 @@ impl State {
         }
     }
 
+    /// Whether something is forgotten that is still here: a reader looked at it.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.forgotten > 0
+    }
+
     /// Drops some of what is before history and no reader looks at. Returns
     /// whether there is more.
     pub(crate) fn sweep(&mut self) -> bool {
